@@ -1,1 +1,1 @@
-"""run"""
+"""Floor 3: the runner, which knows no wing, and the Protocols that wings implement."""

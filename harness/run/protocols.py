@@ -99,6 +99,7 @@ class StepContext:
     window: Callable[[str], tuple[int, int] | None]  # start and end of a finished step by name
     running: Callable[[], Iterable[str]]  # names of the steps still at work
     address: str  # of the journal's local socket, for processes of the driver's own
+    configuration: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # harness.toml; a wing decodes its own table strictly
 
 
 class Driver(Protocol):

@@ -1,4 +1,4 @@
-"""The events of a journal, as types. ``docs/events.md`` is generated from this module (``python -m harness.journal.events``).
+"""The events of a journal, as types. ``docs/events.md`` is generated from this module (``python -m harness.journal.events_doc``).
 
 Rules: an event may be added and never changed; wings outside this repository use names with their own prefix and the
 generic shapes below, which the report shows without knowing the wing. Times ending in ``_ns`` are CLOCK_MONOTONIC
@@ -434,6 +434,19 @@ class DrillStage(Event, frozen=True, kw_only=True):
     start_ns: Ns
     end_ns: Ns
     detail: str = ""
+
+
+# --- added after the first version (events are added, never changed) ------------------------------------------------
+
+
+class TrialBlocked(Event, frozen=True, kw_only=True):
+    """Why a trial could not run here; stands before its `trial.finished`."""
+
+    NAME: ClassVar[str] = "trial.blocked"
+    trial: TrialId
+    capability: Annotated[str, _doc("the missing capability; empty when a driver or probe said it cannot")]
+    required: Annotated[bool, _doc("true when the scenario lists the capability: the run is BLOCKED then")]
+    reason: str
 
 
 def _leaves(base: type[Event]) -> list[type[Event]]:

@@ -166,3 +166,4 @@ class Extraction(msgspec.Struct, frozen=True):
     doses: tuple[Dose, ...] = ()
     criteria: tuple[Criterion, ...] = ()
     picos: tuple[Pico, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()  # (place in the source, reason): candidates that did not become records

@@ -7,10 +7,24 @@ refusal named in the call's docstring.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
+
+from system.platform.record_types import (
+    AuditAnchor,
+    AuditReport,
+    DeadLetter,
+    HistoryEntry,
+    IdempotencyKey,
+    Job,
+    JobView,
+    NewDeadLetter,
+    NewDocument,
+    Receipt,
+    Submission,
+)
 
 JsonValue = Any  # decoded JSON: the one place where a shape is left open, at the edges of a store
 
@@ -49,6 +63,7 @@ class Transition(msgspec.Struct, frozen=True):
     ir_object: str | None = None
     reason: Mapping[str, str] | None = None
     consumed_event_id: str | None = None  # deduplication: applied at most once
+    via: tuple[str, ...] = ()  # states walked in the same transaction before ``new_state``; each counts one version
 
 
 class Objects(Protocol):
@@ -120,6 +135,7 @@ class SearchFilter(msgspec.Struct, frozen=True):
 
     sources: tuple[str, ...] = ()
     doc_ids: tuple[str, ...] = ()
+    native_ids: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     intents: tuple[str, ...] = ()
@@ -151,6 +167,8 @@ class Search(Protocol):
     def dense(self, vector: Sequence[float], top_k: int, filters: SearchFilter) -> Sequence[Hit]: ...
     def chunks(self, chunk_ids: Sequence[str]) -> Mapping[str, ChunkRow]: ...
     def document_ids(self) -> Iterator[str]: ...
+    def count(self) -> int:
+        """Indexed chunks."""
 
 
 class NodeRef(msgspec.Struct, frozen=True, order=True):
@@ -214,6 +232,151 @@ class Graph(Protocol):
     def counts(self) -> Mapping[str, int]: ...
 
 
+class Gate(Protocol):
+    """The SHACL gate. Passing returns nothing; a violation raises ``GateRefused`` with every issue, and nothing is written."""
+
+    def check(self, batch: GraphBatch, known: Callable[[NodeRef], bool]) -> None:
+        """``known`` tells whether a node outside the batch exists already; an empty batch raises ``BadInput``."""
+
+
+class PendingEvent(msgspec.Struct, frozen=True):
+    """An outbox event that is not relayed yet; ``position`` is what :meth:`Records.outbox_relayed` takes."""
+
+    position: int
+    event: OutboxEvent
+
+
+class StagedBatch(msgspec.Struct, frozen=True):
+    """A graph batch with its fate: ``status`` is ``staged`` (durable here, not yet in the graph) or ``applied``."""
+
+    batch: GraphBatch
+    payload_sha256: str
+    status: str
+    write_id: str | None
+    job_id: str | None
+    staged_at: str
+
+
+class ChunkBody(Protocol):
+    """What the records need to know of a chunk; the rest is kept as its JSON."""
+
+    @property
+    def chunk_id(self) -> str: ...
+    @property
+    def index(self) -> int: ...
+
+
+class ExtractionBody(Protocol):
+    """What the records need to know of an extraction; the rest is kept as its JSON."""
+
+    @property
+    def doc_id(self) -> str: ...
+    @property
+    def extractor(self) -> str: ...
+
+
+class LedgerLaw(Protocol):
+    """The state machine, given to the store by the domain. Raises ``IllegalTransition``; ``old`` None is the first write."""
+
+    def __call__(self, doc_id: str, old: str | None, new: str) -> None: ...
+
+
+ChunkT = TypeVar("ChunkT", bound=ChunkBody)
+ExtractionT = TypeVar("ExtractionT", bound=ExtractionBody)
+
+
+class Records(Protocol[ChunkT, ExtractionT]):
+    """Ledger, jobs, idempotency, outbox, audit, content and dead letters; every call is one SQL transaction.
+
+    What a writing call acknowledged is committed and survives kill -9. ``Unavailable`` during a commit leaves the outcome
+    open; every writing call may therefore be repeated and is applied once. Event ids must be deterministic and tell
+    repeated effects apart (for a transition: document id + ledger version).
+    """
+
+    def receive_submission(
+        self, job: Job, submission: Submission, event: OutboxEvent, idempotency: IdempotencyKey | None = None
+    ) -> Receipt:
+        """Enter job, submission and event. A known key returns the first job; with another body raises ``Conflict``."""
+
+    def create_documents(
+        self,
+        submission_id: str,
+        rows: Sequence[NewDocument],
+        events: Sequence[OutboxEvent],
+        consumed_event_id: str | None = None,
+    ) -> tuple[str, ...]:
+        """Enter documents; known ids only join the job. Returns the new ids; an event whose key is a known document is left out."""
+
+    def transition(self, transition: Transition) -> LedgerRow:
+        """Compare-and-set. Raises ``NotFound``, ``Conflict`` (version moved on), ``IllegalTransition``. A consumed event is a no-op."""
+
+    def put_chunks(self, doc_id: str, chunks: Sequence[ChunkT]) -> None:
+        """Replace all chunks of a document. Raises ``NotFound`` for one that is not in the ledger (any more)."""
+
+    def put_extractions(self, doc_id: str, extraction: ExtractionT) -> None:
+        """Replace the extraction of a document. Raises ``NotFound`` as ``put_chunks`` does."""
+
+    def stage_graph_batch(
+        self,
+        batch: GraphBatch,
+        events: Sequence[OutboxEvent] = (),
+        write_id: str | None = None,
+        job: Job | None = None,
+        idempotency: IdempotencyKey | None = None,
+    ) -> StagedBatch:
+        """Make a batch durable before the graph has it. Without ``write_id`` the supporter is a document of the ledger.
+
+        A known write id with another payload raises ``Conflict``; a document that is not there, ``NotFound``.
+        """
+
+    def graph_batch_applied(self, supporter: str, payload_sha256: str | None = None) -> None:
+        """The graph has the batch; with a hash given, only if it is still that batch."""
+
+    def put_dead_letter(self, letter: NewDeadLetter) -> str:
+        """Persist a refusal; returns its id (deterministic over kind, subject and payload)."""
+
+    def mark_replayed(self, letter_id: str) -> None: ...
+    def outbox_pending(self, limit: int) -> Sequence[PendingEvent]: ...
+    def outbox_relayed(self, positions: Sequence[int]) -> None: ...
+
+    def delete_document(self, doc_id: str, events: Sequence[OutboxEvent] = ()) -> None:
+        """Remove ledger row, chunks, extraction, graph batch and past events; the audit keeps its entries. Raises ``NotFound``."""
+
+    def ledger_row(self, doc_id: str) -> LedgerRow | None: ...
+    def history(self, subject: str) -> Sequence[HistoryEntry]: ...
+    def list_documents(self, after: str = "", limit: int = 100, state: str | None = None, source: str | None = None) -> Sequence[LedgerRow]:
+        """Rows in the order of document ids, behind ``after``."""
+
+    def submission(self, submission_id: str) -> Submission | None: ...
+    def job(self, job_id: str) -> JobView | None: ...
+    def consumed(self, event_id: str, consumer: str) -> bool:
+        """Whether an effect on ``consumer`` (a document or submission id) of this event is already committed."""
+
+    def chunks_of(self, doc_id: str) -> Sequence[ChunkT]: ...
+    def chunk(self, chunk_id: str) -> ChunkT | None: ...
+    def extractions(self, doc_id: str | None = None, field: str | None = None, after: str = "", limit: int = 100) -> Sequence[ExtractionT]:
+        """Extractions in the order of document ids; ``field`` names a record field of the extraction that must not be empty."""
+
+    def graph_knows(self, label: str, key: str) -> bool:
+        """Whether a durable batch brings this node; the graph itself is a projection and may lag behind."""
+
+    def graph_batch(self, supporter: str) -> StagedBatch | None: ...
+    def graph_write(self, write_id: str) -> StagedBatch | None: ...
+    def staged_batches(self, limit: int) -> Sequence[StagedBatch]:
+        """Batches the graph does not have yet, oldest first."""
+
+    def dead_letters(self, status: str | None = None, after: str = "", limit: int = 100) -> Sequence[DeadLetter]: ...
+    def dead_letter(self, letter_id: str) -> DeadLetter | None: ...
+    def counts(self) -> Mapping[str, int]:
+        """documents, documents.<state>, chunks, extractions, jobs, outbox_pending, graph_staged, dead_letters_open."""
+
+    def verify_audit(self, expected: Sequence[AuditAnchor] = ()) -> AuditReport:
+        """Recompute the whole chain; ``expected`` are anchors kept elsewhere that the chain must still contain."""
+
+    def ping(self) -> None:
+        """A real query."""
+
+
 class DenseModel(Protocol):
     """Texts to unit vectors, in order."""
 
@@ -240,6 +403,7 @@ WRITING_CALLS: Mapping[str, tuple[str, ...]] = {
         "stage_graph_batch",
         "graph_batch_applied",
         "put_dead_letter",
+        "mark_replayed",
         "outbox_relayed",
         "delete_document",
     ),

@@ -1,0 +1,145 @@
+"""The driver ``kill``: a signal to one process of the run's own stack; proof that it died; detection and recovery measured.
+
+Recovery of a kill counts from the injection to the moment when the service is healthy again *and* the target says it is ready
+(DESIGN §7). Detection is the system's first own signal: the supervisor's exit event or the target not being ready.
+"""
+
+from __future__ import annotations
+
+import signal
+import urllib.error
+import urllib.request
+from typing import ClassVar, Literal
+
+import msgspec
+
+from harness.chaos.guards import require_known_service, require_loopback, require_owned, require_same_process
+from harness.core.errors import HarnessError
+from harness.core.units import Duration
+from harness.journal.events import FaultApplied, FaultIntended, FaultProof, FaultUndone, Measured, RecoveryObserved, Window
+from harness.run.protocols import MetricSpec, ServiceStatus, StackControl, StepContext
+
+POLL_S = 0.02
+NS = 1_000_000_000
+BEFORE_NS = 5 * NS  # the fault window opens 5 s before the injection
+
+
+class Kill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``service`` of the topology; ``deadline`` bounds the wait for recovery."""
+
+    service: str
+    signal: Literal["KILL", "TERM"] = "KILL"
+    deadline: Duration = Duration.parse("60 s")
+
+
+class KillDriver:
+    """Ends one process by (pid, start time); the restart policy of the topology is the undo."""
+
+    name: ClassVar[str] = "kill"
+    parameters: ClassVar[type[msgspec.Struct]] = Kill
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        MetricSpec("recovery_time", "s", "measured", ("fault",)),
+        MetricSpec("detection_time", "s", "measured", ("fault",)),
+    )
+    requires: ClassVar[frozenset[str]] = frozenset({"stack.owned"})
+
+    def run(self, context: StepContext, parameters: Kill) -> None:
+        """Raises ``Blocked`` on a stack that is not ours, ``HarnessError`` when nothing came back in time."""
+        stack = require_owned(context.stack)
+        require_loopback(context.target.base_url)
+        before = require_known_service(stack, parameters.service)
+        context.journal.emit(
+            FaultIntended(
+                trial=context.trial,
+                fault=context.step,
+                kind=f"kill -{parameters.signal}",
+                target=parameters.service,
+                undo=f"service {parameters.service} is healthy in a new process",
+                at_ns=context.now_ns(),
+            ),
+            sync=True,
+        )
+        injected = self._inject(context, stack, before, parameters)
+        try:
+            recovered = self._await_recovery(context, stack, before, injected, parameters)
+        finally:
+            window = Window(
+                trial=context.trial,
+                kind="fault",
+                name=context.step,
+                start_ns=max(0, injected - BEFORE_NS),
+                end_ns=context.now_ns(),
+                tags={},
+            )
+            context.journal.emit(window)
+        context.journal.emit(FaultUndone(trial=context.trial, fault=context.step, at_ns=recovered, detail="restart policy"), sync=True)
+
+    def _inject(self, context: StepContext, stack: StackControl, before: ServiceStatus, parameters: Kill) -> int:
+        now = require_known_service(stack, parameters.service)
+        require_same_process(now, before.pid, before.start_time)
+        injected = context.now_ns()
+        stack.kill(parameters.service, getattr(signal, f"SIG{parameters.signal}"))
+        context.journal.emit(FaultApplied(trial=context.trial, fault=context.step, at_ns=injected, detail=f"pid {before.pid}"))
+        return injected
+
+    def _await_recovery(self, context: StepContext, stack: StackControl, before: ServiceStatus, injected: int, parameters: Kill) -> int:
+        detected = 0
+        proven = False
+        deadline = injected + parameters.deadline.ns
+        while context.now_ns() < deadline and not context.stop():
+            status = require_known_service(stack, parameters.service)
+            changed = (status.pid, status.start_time) != (before.pid, before.start_time)
+            if not detected and (changed or not status.healthy or status.state != before.state):
+                detected = context.now_ns()
+            if changed and status.pid and not proven:
+                proven = True
+                self._prove(context, before, status)
+            if proven and status.healthy and _ready(context):
+                self._observe(context, injected, detected, context.now_ns())
+                return context.now_ns()
+            context.wait(POLL_S)
+        raise HarnessError(
+            f"{parameters.service} was not healthy and ready again within {parameters.deadline} after kill -{parameters.signal}"
+        )
+
+    def _prove(self, context: StepContext, before: ServiceStatus, after: ServiceStatus) -> None:
+        context.journal.emit(
+            FaultProof(
+                trial=context.trial,
+                fault=context.step,
+                proof="pid_changed",
+                before=f"{before.pid}@{before.start_time}",
+                after=f"{after.pid}@{after.start_time}",
+                at_ns=context.now_ns(),
+            )
+        )
+
+    def _observe(self, context: StepContext, injected: int, detected: int, recovered: int) -> None:
+        detection_s, recovery_s = (detected - injected) / NS, (recovered - injected) / NS
+        tags = {"fault": context.step}
+        context.journal.emit(
+            RecoveryObserved(
+                trial=context.trial,
+                fault=context.step,
+                counted_from="injection",
+                detection_s=detection_s,
+                recovery_s=recovery_s,
+                detected_by="supervisor",
+                recovered_by="service healthy in a new process and target ready",
+            )
+        )
+        context.journal.emit(Measured(trial=context.trial, metric="recovery_time", unit="s", value=recovery_s, tags=tags))
+        context.journal.emit(Measured(trial=context.trial, metric="detection_time", unit="s", value=detection_s, tags=tags))
+
+
+def _ready(context: StepContext) -> bool:
+    """Whether the target's readiness path (``[target] ready``) answers 2xx with nothing degraded; true when it has none."""
+    path = context.configuration.get("target", {}).get("ready", "")
+    if not path:
+        return True
+    try:
+        with urllib.request.urlopen(context.target.base_url + path, timeout=2.0) as answer:  # noqa: S310 - loopback, checked above
+            body: bytes = answer.read(1 << 16)
+    except (urllib.error.URLError, OSError):
+        return False
+    return b'"degraded"' not in body.split(b'"services"', 1)[0]

@@ -1,0 +1,81 @@
+"""``harness up | down | status | heal``: systems that a person keeps, and what dead runs left behind."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from harness.core.errors import Blocked, HarnessError, UsageError
+from harness.core.units import Duration
+from harness.plugin.session import vector_cache
+from harness.run.project import load_project
+from harness.topology import registry
+from harness.topology.compose import load_topology
+from harness.topology.errors import TopologyError
+from harness.topology.stack import Stack
+
+
+def arguments(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("--json", action="store_true")
+    if name == "up":
+        parser.add_argument("--profile", default="")
+    elif name != "heal":
+        parser.add_argument("stack", nargs="?", default=None, help="stack id (default: the newest)")
+
+
+def execute(namespace: argparse.Namespace) -> int:
+    try:
+        return {"up": _up, "down": _down, "status": _status, "heal": _heal}[namespace.command](namespace)
+    except TopologyError as error:
+        raise HarnessError(str(error)) from None
+
+
+def _up(namespace: argparse.Namespace) -> int:
+    project = load_project()
+    table = project.configuration.topology
+    if table is None:
+        raise Blocked("harness.toml has no [topology]: there is nothing to start")
+    topology = load_topology(project.folder / table.file, namespace.profile or table.profile, project.folder)
+    deadline_s = Duration.parse(table.start_deadline).seconds
+    stack = Stack.start(topology, owner="user", model_cache_dir=vector_cache(), deadline_s=deadline_s)
+    service = project.configuration.target.service
+    facts = {"stack": stack.stack_id, "url": stack.url(service) if service else "", "secrets": str(stack.info.secrets_dir)}
+    print(json.dumps(facts, sort_keys=True) if namespace.json else "\n".join(f"{name:<8} {value}" for name, value in facts.items()))
+    return 0
+
+
+def _found(namespace: argparse.Namespace) -> Stack:
+    stack = Stack.find(namespace.stack)
+    if stack is None:
+        which = f"no stack {namespace.stack!r}" if namespace.stack else "no stack"
+        raise UsageError(f"{which} of yours is running", remedy="start one with `harness up`")
+    return stack
+
+
+def _down(namespace: argparse.Namespace) -> int:
+    stack = _found(namespace)
+    stack.stop()
+    print(f"stopped {stack.stack_id}")
+    return 0
+
+
+def _status(namespace: argparse.Namespace) -> int:
+    stack = _found(namespace)
+    rows = [
+        {"service": item.name, "state": str(item.state), "healthy": item.healthy, "pid": item.pid, "restarts": item.restarts}
+        for item in stack.services()
+    ]
+    if namespace.json:
+        print(json.dumps({"stack": stack.stack_id, "services": rows}, sort_keys=True))
+    else:
+        for row in rows:
+            print(
+                f"{row['service']:<10} {row['state']:<9} {'healthy' if row['healthy'] else 'NOT HEALTHY':<12} pid {row['pid']} restarts {row['restarts']}"
+            )
+    return 0 if all(row["healthy"] for row in rows) else 1
+
+
+def _heal(namespace: argparse.Namespace) -> int:
+    healed = registry.heal()
+    print(json.dumps({"removed": healed}) if namespace.json else f"removed {len(healed)} left-over stack folder(s)")
+    return 0

@@ -1,0 +1,132 @@
+"""``harness verify``: one pytest session over the layered suites, one run, one journal, one report."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from harness.cli.console import Console
+from harness.cli.summary_table import print_summary
+from harness.core.errors import UsageError, listing, nearest_word
+from harness.plugin.hooks import LAYERS, Brought
+from harness.plugin.progress import Progress
+from harness.plugin.session import Session
+from harness.report.publish import publishers
+from harness.run.project import Project, load_project
+from harness.run.registry import Registry
+from harness.run.run import Run
+from harness.traceability.registry import requirement_ids
+
+STOP_WITHIN_S = 5.0
+
+
+def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
+    parser.add_argument("--profile", default="", help="which server answers for each service (default: the one of harness.toml)")
+    parser.add_argument("--full", action="store_true", help="whole data sets instead of the default selection")
+    parser.add_argument("--only", action="append", default=[], metavar="LAYER", help="run only this layer; may be repeated")
+    parser.add_argument("--seed", type=int, default=None, help="seed of the run (default: a fresh one, printed)")
+    parser.add_argument("--reports", default="", metavar="DIR", help="where the run folder is made (default: reports/)")
+    parser.add_argument("--json", action="store_true", help="print summary.json at the end instead of the table")
+
+
+def execute(namespace: argparse.Namespace) -> int:
+    project = load_project()
+    layers = chosen_layers(project, namespace.only)
+    console = Console(quiet=namespace.json)
+    run = make_run(project, namespace, tuple(name for name in layers if project.configuration.layers[name].required))
+    session = Session(project, run, console.say, full=namespace.full)
+    console.say(f"run {run.id}  seed {run.seeds.root}  profile {run.profile}")
+    interrupted = run_layers(session, layers, console)
+    finished = session.close("interrupted" if interrupted else "completed")
+    print_summary(finished, console, as_json=namespace.json)
+    return 130 if interrupted else finished.summary.exit_code
+
+
+def make_run(project: Project, namespace: argparse.Namespace, required: tuple[str, ...]) -> Run:
+    """The run of a command, with the publishers of the reports."""
+    topology = project.configuration.topology
+    profile = namespace.profile or (topology.profile if topology else "none")
+    mode = "verify --full" if getattr(namespace, "full", False) else namespace.command
+    return Run(
+        Path(namespace.reports) if namespace.reports else project.reports,
+        registry=Registry.discover(requirement_ids(project.requirements_file)).with_tables(project.wing_tables(), project.folder),
+        project=project.folder,
+        profile=profile,
+        mode=mode,
+        command=("harness", *sys.argv[1:]),
+        seed=namespace.seed,
+        data=project.data_dir(),
+        required=required,
+        publishers=publishers(),
+    )
+
+
+def chosen_layers(project: Project, only: list[str]) -> list[str]:
+    """The layers to run, in the order of harness.toml; unknown names list the known ones."""
+    known = list(project.configuration.layers)
+    for name in only:
+        if name not in known:
+            raise UsageError(f"unknown layer {name!r}", nearest=nearest_word(name, known), remedy=f"known: {listing(known)}")
+    return [name for name in known if not only or name in only]
+
+
+def run_layers(session: Session, layers: list[str], console: Console) -> bool:
+    """Run the suites of the layers as one pytest session; True when a person interrupted it."""
+    tables = session.project.configuration.layers
+    paths = [session.project.suite_path(tables[name].suite) for name in layers]
+    progress = Progress(layers, console)
+    brought = Brought(session)
+    options = [
+        "-p",
+        "no:terminal",
+        "-p",
+        "no:locust",
+        "-p",
+        "no:cacheprovider",
+        "--import-mode=importlib",
+        "-c",
+        str(session.project.pytest_ini()),
+    ]
+    options += [f"--rootdir={session.project.folder}", "--timeout=0"]
+    with Interrupts() as interrupts:
+        try:
+            pytest.main([*options, *paths], plugins=[brought, progress])
+        except KeyboardInterrupt:
+            interrupts.seen = True
+        finally:
+            brought.frame.leave()
+            progress.close()
+    return interrupts.seen
+
+
+class Interrupts:
+    """SIGINT and SIGTERM end the session in order; a second one, or one that has no effect in time, ends it at once."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._timer: threading.Timer | None = None
+        self._old: dict[int, object] = {}
+
+    def __enter__(self) -> Interrupts:  # noqa: PYI034 - never subclassed
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for number, old in self._old.items():
+            signal.signal(number, old)  # type: ignore[arg-type]  # what signal() itself returned
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        again, self.seen = self.seen, True
+        if again:
+            raise SystemExit(128 + number)
+        raise KeyboardInterrupt
+
+
+__all__ = ["LAYERS", "arguments", "execute"]

@@ -1,0 +1,52 @@
+"""``[contract]`` of ``harness.toml``: what is fuzzed, as whom, how long, and which role may not do what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from harness.core.errors import Blocked, UsageError
+
+FILE = "harness.toml"
+Phase = Literal["examples", "coverage", "fuzzing", "stateful"]
+
+
+class ContractTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``exclude`` and ``checks_off`` map an operation or a Schemathesis check to the reason why it is left out: shown, never hidden.
+
+    ``lesser_role`` is a role whose key must get 403 on every operation that documents 403 and is no GET, ``lesser_role_may`` aside.
+    """
+
+    role: str = ""  # whose key the fuzzing sends; empty for none
+    time_s: float = 25.0
+    max_examples: int = 40  # cases an operation and phase
+    phases: tuple[Phase, ...] = ("examples", "coverage", "fuzzing", "stateful")
+    exclude: Mapping[str, str] = {}
+    checks_off: Mapping[str, str] = {}
+    lesser_role: str = ""
+    lesser_role_may: tuple[str, ...] = ()
+    invalid_status: tuple[int, ...] = (400,)
+    request_id_header: str = "X-Request-ID"
+
+
+def contract_table(configuration: Mapping[str, Any]) -> ContractTable:
+    """The table, defaults where it is absent; ``UsageError`` names the wrong key."""
+    try:
+        table = msgspec.convert(configuration.get("contract", {}), ContractTable)
+    except msgspec.ValidationError as error:
+        raise UsageError(str(error), file=FILE, place="[contract]", remedy="see docs/foreign-system.md for its keys") from None
+    if any(not reason.strip() for reason in (*table.exclude.values(), *table.checks_off.values())):
+        raise UsageError("an exclusion has no reason", file=FILE, place="[contract]", remedy='write "GET /path" = "why it is left out"')
+    if not 1 <= table.time_s <= 3600 or not 1 <= table.max_examples <= 10_000:
+        raise UsageError("time_s is 1 to 3600, max_examples 1 to 10000", file=FILE, place="[contract]", remedy="give such numbers")
+    return table
+
+
+def openapi_path(configuration: Mapping[str, Any]) -> str:
+    """``[target] openapi``; ``Blocked`` when the target has none."""
+    path = str(configuration.get("target", {}).get("openapi", ""))
+    if not path:
+        raise Blocked("harness.toml has no [target] openapi: there is no contract to judge")
+    return path

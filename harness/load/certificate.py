@@ -1,0 +1,138 @@
+"""The checker ``certificate``: may the latency figures of this trial be believed?
+
+Looks only at the samples. Three statements, each able to make latency checks INCONCLUSIVE with its cause:
+the canary's p95 error is at most 5 % of the tightest limit judged; nothing that was intended stayed unsent and the rate was
+reached; the schedule lag's p99 is at most 5 % of that limit. None of them says anything about the system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+import pyarrow.compute as pc
+
+from harness.core.units import Duration
+from harness.core.verdict import Verdict
+from harness.run.protocols import CheckRow, RunView
+
+BAND_SHARE = 0.05
+CANARY_SAMPLES_MIN = 200  # p95 needs 10/(1-0.95)
+SHORTFALL_MAX = 0.0
+
+
+class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``tightest_limit``: the smallest latency limit judged in this trial."""
+
+    tightest_limit: Duration
+
+
+class CertificateChecker:
+    """Judges the generator, not the system."""
+
+    name: ClassVar[str] = "certificate"
+    parameters: ClassVar[type[msgspec.Struct]] = Certificate
+
+    def check(self, view: RunView, trial: str, layer: str, parameters: Certificate) -> Sequence[CheckRow]:
+        band_ms = parameters.tightest_limit.seconds * 1000 * BAND_SHARE
+        rows = [
+            _canary_row(view.samples("canary", trial), band_ms),
+            _lag_row(view.samples("requests", trial), band_ms),
+            _shortfall_row(view.samples("requests", trial)),
+        ]
+        return [
+            CheckRow(
+                check=f"{trial}.certificate.{name}", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial
+            )
+            for name, verdict, value, limit, reason in rows
+        ]
+
+
+Row = tuple[str, Verdict, str, str, str]
+
+
+def canary_errors_ms(samples: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Response time minus the hold the server reports, ms, for each answered canary; +inf for the others."""
+    if samples.num_rows == 0:
+        return np.array([], dtype=np.float64)
+    good = pc.equal(samples["outcome"], "ok").to_numpy(zero_copy_only=False)
+    done = samples["done_ns"].fill_null(0).to_numpy().astype(np.float64)
+    intended = samples["intended_ns"].to_numpy().astype(np.float64)
+    held = samples["known_delay_ns"].fill_null(0).to_numpy().astype(np.float64)
+    return np.where(good, (done - intended - held) / 1e6, np.inf)
+
+
+def _canary_row(samples: Any, band_ms: float) -> Row:
+    errors = canary_errors_ms(samples)
+    limit = f"p95 error <= {band_ms:.1f} ms"
+    if len(errors) == 0:
+        return "canary", Verdict.VACUOUS, "no canary samples", limit, "no canary ran beside the load"
+    p95 = float(np.quantile(errors, 0.95, method="higher"))
+    value = f"p95 error {p95:.2f} ms over {len(errors)} canaries"
+    if len(errors) < CANARY_SAMPLES_MIN:
+        return "canary", Verdict.INCONCLUSIVE, value, limit, f"p95 needs {CANARY_SAMPLES_MIN} canaries"
+    if p95 > band_ms:
+        return "canary", Verdict.INCONCLUSIVE, value, limit, "the canary is out of band: this machine delayed the generator"
+    return "canary", Verdict.PASS, value, limit, ""
+
+
+def _lag_row(samples: Any, band_ms: float) -> Row:
+    limit = f"p99 <= {band_ms:.1f} ms"
+    if samples.num_rows == 0:
+        return "schedule_lag", Verdict.VACUOUS, "no requests", limit, "nothing was sent"
+    sent = samples.filter(pc.is_valid(samples["sent_ns"]))
+    if sent.num_rows == 0:
+        return "schedule_lag", Verdict.VACUOUS, "no request was sent", limit, "nothing was sent"
+    lag = (sent["sent_ns"].to_numpy() - sent["intended_ns"].to_numpy()) / 1e6
+    p99 = float(np.quantile(lag, 0.99, method="higher"))
+    value = f"p99 {p99:.2f} ms over {len(lag)} requests"
+    if p99 > band_ms:
+        return "schedule_lag", Verdict.INCONCLUSIVE, value, limit, "requests were sent late: the generator could not keep its plan"
+    return "schedule_lag", Verdict.PASS, value, limit, ""
+
+
+def _shortfall_row(samples: Any) -> Row:
+    total = samples.num_rows
+    limit = "every intended request is sent"
+    if total == 0:
+        return "shortfall", Verdict.VACUOUS, "no requests", limit, "nothing was intended"
+    unsent = int(pc.sum(pc.equal(samples["outcome"], "unsent")).as_py() or 0)
+    value = f"{total - unsent} of {total} sent"
+    if unsent / total > SHORTFALL_MAX:
+        return "shortfall", Verdict.INCONCLUSIVE, value, limit, f"{unsent} intended requests were never sent"
+    return "shortfall", Verdict.PASS, value, limit, ""
+
+
+class Bodies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``step``: whose answers are looked at."""
+
+    step: str
+
+
+class BodiesChecker:
+    """The checker ``bodies``: answers that carried the load were answers (status, JSON, a non-empty result)."""
+
+    name: ClassVar[str] = "bodies"
+    parameters: ClassVar[type[msgspec.Struct]] = Bodies
+
+    def check(self, view: RunView, trial: str, layer: str, parameters: Bodies) -> Sequence[CheckRow]:
+        samples = view.samples("requests", trial)
+        if samples.num_rows:
+            samples = samples.filter(pc.equal(samples["step"], parameters.step))
+        answered = samples.num_rows - int(pc.sum(pc.is_null(samples["done_ns"])).as_py() or 0) if samples.num_rows else 0
+        bad = int(pc.sum(pc.equal(samples["outcome"], "bad_body")).as_py() or 0) if samples.num_rows else 0
+        verdict = Verdict.VACUOUS if answered == 0 else Verdict.FAIL if bad else Verdict.PASS
+        reason = "no answer was looked at" if answered == 0 else f"{bad} answers were not what was asked for" if bad else ""
+        return [
+            CheckRow(
+                check=f"{trial}.bodies",
+                layer=layer,
+                verdict=verdict,
+                value=f"{answered - bad} of {answered} bodies right",
+                limit="all",
+                reason=reason,
+                trial=trial,
+            )
+        ]

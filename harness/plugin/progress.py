@@ -1,0 +1,79 @@
+"""Live progress of `harness verify`: layer, counts, time left, one line a test; the first verdict as soon as a layer ends."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Protocol
+
+import pytest
+
+from harness.core.verdict import Verdict, merge
+
+# Usual seconds of a layer on 2 cores, for the time left; only shown, never judged.
+USUAL_S = {"contract": 30, "e2e": 60, "shacl": 15, "retrieval": 50, "load": 75, "chaos": 50, "recovery": 50}
+
+
+class Says(Protocol):
+    """Whoever shows a line to people."""
+
+    def say(self, text: str) -> None: ...
+
+
+class Progress:
+    """Registered as a pytest plugin by `harness verify`."""
+
+    def __init__(self, layers: list[str], console: Says) -> None:
+        self._layers = layers
+        self._console = console
+        self._total: Counter[str] = Counter()
+        self._done: Counter[str] = Counter()
+        self._verdicts: dict[str, list[Verdict]] = {}
+        self._began: dict[str, float] = {}
+        self._current = ""
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        from harness.plugin.hooks import layer_of
+
+        self._total.update(layer_of(item) for item in session.items)
+
+    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        del nodeid, location
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item):  # type: ignore[no-untyped-def]  # pytest's own generator type is private
+        from harness.plugin.hooks import STATE, layer_of
+
+        layer = layer_of(item)
+        if layer != self._current:
+            self._end_layer()
+            self._current = layer
+            self._began[layer] = time.monotonic()
+            self._console.say(f"{layer}: {self._total[layer]} tests, about {self._left(layer):.0f} s left in all")
+        result = yield
+        state = item.stash[STATE]
+        verdict = Verdict.VACUOUS if state.examined == 0 and state.verdict is Verdict.PASS else state.verdict
+        self._done[layer] += 1
+        self._verdicts.setdefault(layer, []).append(verdict)
+        title = ((getattr(item, "function", None) or item).__doc__ or item.name).strip().splitlines()[0]
+        note = "" if verdict is Verdict.PASS else f"  {state.detail.splitlines()[0][:200] if state.detail else ''}"
+        self._console.say(f"{layer} {self._done[layer]}/{self._total[layer]} {verdict} {title} ({state.duration_s:.1f} s){note}")
+        return result
+
+    def _left(self, layer: str) -> float:
+        index = self._layers.index(layer) if layer in self._layers else 0
+        return sum(USUAL_S.get(name, 20) for name in self._layers[index:])
+
+    def _end_layer(self) -> None:
+        if self._current:
+            verdicts = self._verdicts.get(self._current, [])
+            verdict = merge([item for item in verdicts if item is not Verdict.BLOCKED] or verdicts)
+            self._console.say(f"{self._current}: {verdict} after {time.monotonic() - self._began[self._current]:.1f} s")
+            self._current = ""
+
+    def close(self) -> None:
+        self._end_layer()
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self._console.say(f"cannot be collected: {report.nodeid}: {str(report.longrepr).strip().splitlines()[-1][:300]}")

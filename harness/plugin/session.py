@@ -1,0 +1,209 @@
+"""One pytest session = one run: brings the system up when it is first asked for, runs scenarios, ends everything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from harness.core.errors import Blocked
+from harness.core.units import Duration
+from harness.core.verdict import Verdict
+from harness.journal.events import DataSet, EvidenceCaptured, Note
+from harness.run.judge import judge_trial
+from harness.run.owned import OwnedStack
+from harness.run.project import Project, cache_folder
+from harness.run.protocols import CheckRow, Target
+from harness.run.run import FinishedRun, Run
+from harness.run.trial import TrialResult, run_trial
+from harness.scenario.loader import load_scenario
+from harness.scenario.model import Scenario
+from harness.topology.compose import load_topology
+from harness.topology.errors import TopologyError
+from harness.topology.stack import Stack
+
+Announce = Callable[[str], None]
+
+
+class NotPassed(Exception):
+    """A trial whose verdict is not PASS; the test that asked for it takes over the verdict."""
+
+    def __init__(self, verdict: Verdict, detail: str) -> None:
+        super().__init__(f"{verdict}: {detail}")
+        self.verdict = verdict
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """A finished trial with its rows, as judged from the run folder."""
+
+    result: TrialResult
+    rows: tuple[CheckRow, ...]
+    verdict: Verdict
+
+    def explain(self) -> str:
+        """Why it is not PASS, in one text."""
+        return explain(self.rows) or self.result.detail
+
+    def require_pass(self) -> None:
+        """Raise :class:`NotPassed` with every row that is not PASS."""
+        if self.verdict is not Verdict.PASS:
+            raise NotPassed(self.verdict, self.explain())
+
+
+def explain(rows: tuple[CheckRow, ...]) -> str:
+    """The rows that are not PASS, a line each."""
+    return "\n".join(
+        f"{row.check}: {row.verdict} {row.value} ({row.reason or row.limit})" for row in rows if row.verdict is not Verdict.PASS
+    )
+
+
+class Session:
+    """Everything fixtures need. ``announce`` tells people what goes on."""
+
+    def __init__(self, project: Project, run: Run, announce: Announce, *, full: bool = False) -> None:
+        self.full = full  # whole data sets instead of the default selection
+        self.project = project
+        self.run = run
+        self.trials_of_test: list[str] = []
+        self._announce = announce
+        self._owned: OwnedStack | None = None
+        self._failed: Blocked | None = None
+        run.configuration = project.tables
+
+    def target(self) -> Target:
+        """The judged system's address; starts it on first use. ``Blocked`` when it did not come up, also the second time."""
+        if self._failed is not None:
+            raise self._failed
+        if self.run.target is None:
+            try:
+                self._bring_up()
+            except (TopologyError, Blocked) as error:
+                self._failed = Blocked(str(error))
+                raise self._failed from None
+        assert self.run.target is not None
+        return self.run.target
+
+    def stack(self) -> OwnedStack:
+        """The run's own stack; ``Blocked`` when the target is somebody else's."""
+        self.target()
+        if self._owned is None:
+            raise Blocked("the target was not started by this run")
+        return self._owned
+
+    def _bring_up(self) -> None:
+        table = self.project.configuration.target
+        if table.base_url and self.project.configuration.topology is None:
+            keys = {role: os.environ.get(variable, "") for role, variable in table.key_variables.items()}
+            self.run.attach(Target(table.base_url, keys, table.key_header))
+            return
+        topology_table = self.project.configuration.topology
+        if topology_table is None:
+            raise Blocked("harness.toml has no [topology] and no base_url: there is nothing to judge")
+        began = time.monotonic()
+        self._announce(f"starting the system ({self.run.profile})")
+        topology = load_topology(self.project.folder / topology_table.file, self.run.profile, self.project.folder)
+        stack = Stack.start(
+            topology,
+            owner="run",
+            logs_dir=self.run.folder / "logs",
+            environment=self._extra_environment(),
+            model_cache_dir=vector_cache(),
+            deadline_s=Duration.parse(topology_table.start_deadline).seconds,
+        )
+        self._owned = OwnedStack(stack, self.run.journal)
+        keys = {role: self._owned.secret(name) for role, name in table.keys.items()}
+        base_url = table.base_url or self._owned.url(table.service)
+        self.run.attach(Target(base_url, keys, table.key_header), self._owned, self._capabilities())
+        self._announce(f"the system is up after {time.monotonic() - began:.1f} s")
+
+    def _extra_environment(self) -> Mapping[str, str]:
+        return {}
+
+    def _capabilities(self) -> tuple[str, ...]:
+        found = [f"service.{status.name}" for status in self._owned.services()] if self._owned else []
+        if "backup" in self.project.configuration.commands:
+            found.append("backup")
+        return tuple(found)
+
+    def load(self, path: Path | str) -> Scenario:
+        """A scenario file of the project (name, or path)."""
+        given = Path(path)
+        candidates = (given, self.project.folder / given, self.project.folder / "scenarios" / f"{given}.yaml")
+        found = next((candidate for candidate in candidates if candidate.is_file()), given)
+        return load_scenario(found, self.run.registry)
+
+    def scenario(self, path: Path | str, layer: str | None = None) -> Trial:
+        """Run a scenario as a trial and judge it from the run folder."""
+        scenario = self.load(path)
+        self.target()
+        self.prepare(scenario)
+        result = run_trial(self.run, scenario, layer)
+        self.trials_of_test.append(result.trial)
+        rows, verdict = judge_trial(self.run.folder, self.run.registry, result.trial)
+        return Trial(result, rows, verdict)
+
+    def prepare(self, scenario: Scenario) -> None:
+        """Capture the references that the scenario's checks compare with, once a run: ``<reference>_reference`` is a scenario."""
+        for use in scenario.checks:
+            name = use.parameters.get("reference")
+            if not isinstance(name, str) or (self.run.folder / "evidence" / f"reference.{name}").exists():
+                continue
+            undisturbed = self.load(f"{name}_reference")
+            self.target()
+            trial = run_trial(self.run, undisturbed, scenario.layer).trial
+            self.reference(name, str(use.parameters["evidence"]), trial)
+
+    def reference(self, name: str, source: str, trial: str) -> None:
+        """Store a captured evidence file of ``trial`` as the reference ``name`` of this run."""
+        folder = self.run.folder / "evidence"
+        content = (folder / trial / source).read_bytes()
+        self.evidence(f"reference.{name}", content)
+
+    def evidence(self, name: str, content: bytes, probe: str = "session") -> None:
+        """Store a file of the run that belongs to no trial; once."""
+        from harness.core import jsonio
+
+        path = self.run.folder / "evidence" / name
+        if path.exists():
+            raise FileExistsError(f"evidence {name!r} was captured before")
+        jsonio.write_atomic(path, content)
+        event = EvidenceCaptured(
+            trial="", probe=probe, name=name, path=f"evidence/{name}", sha256=jsonio.sha256_hex(content), size_bytes=len(content)
+        )
+        self.run.journal.emit(event, sync=True)
+
+    def use_data(self, data: DataSet) -> None:
+        self.run.use_data(data)
+
+    def note(self, text: str) -> None:
+        """A sentence for people, in the journal and on the terminal."""
+        self.run.journal.emit(Note(trial="", text=text))
+        self._announce(text)
+
+    def close(self, reason: str = "completed", detail: str = "") -> FinishedRun:
+        """Stop the system, end the journal, judge, write the reports."""
+        if self._owned is not None:
+            with contextlib.suppress(TopologyError):
+                self._owned.close()
+            self._owned = None
+        return self.run.finish(reason, detail)
+
+
+def vector_cache() -> Path:
+    """Where vectors are kept between runs: the user's cache, or a folder in the temp dir where that cannot be written."""
+    folder = cache_folder() / "vectors"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    import tempfile
+
+    fallback = Path(tempfile.gettempdir()) / f"evidence-harness-vectors-{os.getuid()}"
+    fallback.mkdir(mode=0o700, exist_ok=True)
+    return fallback

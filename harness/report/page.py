@@ -1,0 +1,325 @@
+"""What stands on the page, section by section, taken from the summary and the events of the run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness.core.clock import NS_PER_S
+from harness.core.text import one_line
+from harness.core.verdict import Verdict
+from harness.journal.events import (
+    DrillStage,
+    FaultApplied,
+    FaultIntended,
+    FaultProof,
+    FaultUndone,
+    Histogram,
+    Measured,
+    Note,
+    OperationChecked,
+    RecoveryObserved,
+    RetrievalFigure,
+    Series,
+    ServiceChanged,
+    ShapeChecked,
+    Table,
+    TestOutcome,
+    Window,
+)
+from harness.journal.requirements import RequirementMatrix, RequirementRow, Status
+from harness.journal.summary import LayerSummary, MetricRow, Row, Summary
+from harness.report.folder import RunFolder
+from harness.report.numbers import quantity, seconds, short
+
+SHOWN_EXCEPTIONS = 200
+SHOWN_TABLE_ROWS = 500
+TABLED_ROWS = 300  # more checks than this are listed compactly, by file
+QUIET_CHANGES = frozenset({"started", "healthy"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of plain cells; columns named in ``numeric`` (by index) are aligned right."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[int] = frozenset()
+    note: str = ""
+    more: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LayerLine:
+    """A layer with the shares of its bar, in percent."""
+
+    layer: LayerSummary
+    counts: str
+    seconds: str
+    passed: float
+    blocked: float
+    bad: float
+    time_share: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RequirementGroup:
+    """The requirements of one group, with how many are what."""
+
+    name: str
+    counts: Mapping[Status, int]
+    rows: tuple[RequirementRow, ...]
+
+
+# metric name or beginning of a threshold, word among its tags, label
+HEADLINES: tuple[tuple[str, str, str], ...] = (
+    ("documents_to_dossier", "", "documents to dossiers"),
+    ("grounded_quotes", "", "quotes grounded in their source"),
+    ("nDCG@10", "fused", "nDCG@10, fused retrieval"),
+    ("response_time", "retrieve", "p95 of retrieve under load"),
+    ("recovery_time", "", "recovery after the kill"),
+    ("acknowledged_lost", "", "acknowledged writes lost"),
+)
+
+
+def headlines(summary: Summary) -> list[tuple[str, str]]:
+    """The figures that this run has, as (value, label)."""
+    found = []
+    for name, word, label in HEADLINES:
+        metric = next((item for item in summary.metrics if item.value is not None and _is(item, name, word)), None)
+        if metric is not None:
+            found.append((quantity(metric.value, metric.unit), label))
+    return found
+
+
+def _is(metric: MetricRow, name: str, word: str) -> bool:
+    expression = metric.tags.get("threshold", "")
+    named = metric.name == name or expression.startswith((f"{name}{{", f"{name}:"))
+    return named and (not word or word in metric.tags.values())
+
+
+def exceptions(summary: Summary) -> list[Row]:
+    """Every row that is not PASS, the worst first; a test that only repeats the rows of its trial keeps its place behind them."""
+    rows = (row for row in summary.rows if row.verdict is not Verdict.PASS)
+    return sorted(rows, key=lambda row: (row.verdict.badness, not row.trial))
+
+
+def layer_lines(summary: Summary) -> list[LayerLine]:
+    """The layers with bars of checks and of time."""
+    longest = max((layer.duration_s or 0.0 for layer in summary.layers), default=0.0) or 1.0
+    lines = []
+    for layer in summary.layers:
+        total = max(layer.total, 1)
+        bad = max(layer.total - layer.passed - layer.blocked, 0)
+        lines.append(
+            LayerLine(
+                layer=layer,
+                counts=f"{layer.passed} of {layer.total}" + (f", {layer.blocked} blocked" if layer.blocked else ""),
+                seconds=seconds(layer.duration_s),
+                passed=100 * layer.passed / total,
+                blocked=100 * layer.blocked / total,
+                bad=100 * bad / total,
+                time_share=100 * (layer.duration_s or 0.0) / longest,
+            )
+        )
+    return lines
+
+
+def sentence(summary: Summary) -> str:
+    """What the verdict means, for someone who has never seen one."""
+    failed = sum(row.verdict is Verdict.FAIL for row in summary.rows)
+    meanings = {
+        Verdict.PASS: "Everything that could be checked here holds.",
+        Verdict.FAIL: f"{failed} {'statement' if failed == 1 else 'statements'} about the system did not hold.",
+        Verdict.ERROR: "A check itself went wrong, so the run proves nothing about that part.",
+        Verdict.ABORTED: "The run was ended before it was done.",
+        Verdict.INCONCLUSIVE: "The measurements cannot be trusted enough to decide; a rerun may help.",
+        Verdict.VACUOUS: "Some check had nothing to look at, so it proves nothing.",
+        Verdict.BLOCKED: "Something that this run requires is not available here.",
+    }
+    return meanings[summary.verdict]
+
+
+def faults(folder: RunFolder) -> Grid | None:
+    """Each fault with its proof of effect, detection and recovery."""
+    proofs = {(event.trial, event.fault): event for event in folder.of(FaultProof)}
+    recovered = {(event.trial, event.fault): event for event in folder.of(RecoveryObserved)}
+    applied = {(event.trial, event.fault) for event in folder.of(FaultApplied)}
+    undone = {(event.trial, event.fault) for event in folder.of(FaultUndone)}
+    rows = []
+    for event in folder.of(FaultIntended):
+        key = (event.trial, event.fault)
+        proof, seen = proofs.get(key), recovered.get(key)
+        effect = f"{proof.proof}: {proof.before} → {proof.after}" if proof else "none" if key in applied else "not applied"
+        times = (seconds(seen.detection_s), seconds(seen.recovery_s)) if seen else ("–", "–")
+        by = f"{seen.recovered_by}, from {seen.counted_from}" if seen else ""
+        rows.append((event.trial, f"{event.kind} {event.target}", effect, *times, by, "undone" if key in undone else "not undone"))
+    columns = ("trial", "fault", "proof of effect", "detected after", "recovered after", "recovered by", "state")
+    return Grid("Faults", columns, tuple(rows), frozenset({3, 4})) if rows else None
+
+
+def services(folder: RunFolder) -> Grid | None:
+    """What happened to the services after they first came up."""
+    walls = folder.walls(ServiceChanged)
+    seen: Counter[tuple[str, str]] = Counter()
+    rows = []
+    for wall, event in walls:
+        seen[event.service, event.change] += 1
+        if event.change in QUIET_CHANGES and seen[event.service, event.change] == 1 and event.restarts == 0:
+            continue
+        delays = (seconds(event.restart_delay_s), seconds(event.serve_delay_s))
+        rows.append((wall[11:23], event.service, event.change, str(event.pid), *delays, one_line(event.detail)))
+    columns = ("time, UTC", "service", "what", "pid", "restart delay", "serve delay", "detail")
+    shown = tuple(rows[:SHOWN_TABLE_ROWS])
+    return Grid("Service events", columns, shown, frozenset({3, 4, 5}), more=len(rows) - len(shown)) if rows else None
+
+
+def stages(folder: RunFolder) -> Grid | None:
+    """The stages of recovery drills."""
+    rows = tuple(
+        (event.trial, event.stage, event.outcome, seconds((event.end_ns - event.start_ns) / NS_PER_S), one_line(event.detail))
+        for event in folder.of(DrillStage)
+    )
+    return Grid("Recovery drill", ("trial", "stage", "outcome", "took", "detail"), rows, frozenset({3})) if rows else None
+
+
+def quality(folder: RunFolder) -> list[Grid]:
+    """Ranking quality: a table a data set, a line a retriever, a column a metric, with the references beside it."""
+    by_set: dict[tuple[str, int, int], list[RetrievalFigure]] = defaultdict(list)
+    for event in folder.of(RetrievalFigure):
+        by_set[event.dataset, event.queries, event.documents].append(event)
+    return [_ranking(*key, figures) for key, figures in by_set.items()]
+
+
+def _ranking(dataset: str, queries: int, documents: int, figures: Sequence[RetrievalFigure]) -> Grid:
+    metrics = list(dict.fromkeys(figure.metric for figure in figures))
+    cells = {(figure.retriever, figure.metric): figure for figure in figures}
+    best = {name: max(figure.value for figure in figures if figure.metric == name) for name in metrics}
+    rows = []
+    for retriever in dict.fromkeys(figure.retriever for figure in figures):
+        own = [cells.get((retriever, name)) for name in metrics]
+        values = (("–" if figure is None else f"{figure.value:.3f}{' ▲' if figure.value == best[figure.metric] else ''}") for figure in own)
+        references = "; ".join(f"{figure.metric} {figure.reference}" for figure in own if figure and figure.reference)
+        rows.append((retriever, *values, references))
+    note = f"{queries} queries over {documents} documents. ▲ marks the best of each column."
+    return Grid(dataset, ("retriever", *metrics, "reference"), tuple(rows), frozenset(range(1, len(metrics) + 1)), note)
+
+
+def contract(folder: RunFolder) -> Grid | None:
+    """A line an operation, what was tried on it and what went wrong."""
+    rows = sorted(
+        (event.operation, event.check, str(event.cases), str(event.failures), one_line(event.detail))
+        for event in folder.of(OperationChecked)
+    )
+    rows.sort(key=lambda row: row[3] == "0")
+    shown = tuple(rows[:SHOWN_TABLE_ROWS])
+    columns = ("operation", "check", "cases", "failures", "detail")
+    return Grid("API contract", columns, shown, frozenset({2, 3}), more=len(rows) - len(shown)) if rows else None
+
+
+def shapes(folder: RunFolder) -> Grid | None:
+    """SHACL shapes with their focus nodes: none means that the shape proves nothing."""
+    rows = []
+    for event in folder.of(ShapeChecked):
+        state = "violated" if event.violations else "holds" if event.focus_nodes else "vacuous"
+        rows.append((event.shape, str(event.focus_nodes), str(event.violations), state, one_line(event.detail)))
+    covered = sum(row[1] != "0" for row in rows)
+    note = f"{covered} of {len(rows)} shapes had something to look at."
+    columns = ("shape", "focus nodes", "violations", "state", "detail")
+    return Grid("SHACL shape coverage", columns, tuple(rows), frozenset({1, 2}), note) if rows else None
+
+
+def tables(folder: RunFolder) -> list[Grid]:
+    """Generic tables, as their wing wrote them."""
+    return [
+        Grid(event.title or "Table", event.columns, event.rows[:SHOWN_TABLE_ROWS], note=event.note, more=max(0, len(event.rows) - SHOWN_TABLE_ROWS))
+        for event in folder.of(Table)
+    ]
+
+
+def measured(folder: RunFolder) -> Grid | None:
+    """Single figures that drivers emitted."""
+    rows = [(event.trial, event.metric, _tags(event.tags), quantity(event.value, event.unit)) for event in folder.of(Measured)]
+    shown = tuple(rows[:SHOWN_TABLE_ROWS])
+    return Grid("Measured", ("trial", "metric", "tags", "value"), shown, frozenset({3}), more=len(rows) - len(shown)) if rows else None
+
+
+def distributions(folder: RunFolder) -> Grid | None:
+    """Histograms of any wing, by quantile."""
+    rows = tuple((event.trial, event.name, _tags(event.tags), str(event.count), *_hdr(event)) for event in folder.of(Histogram))
+    columns = ("trial", "histogram", "tags", "count", "p50", "p95", "p99", "max")
+    return Grid("Distributions", columns, rows, frozenset({3, 4, 5, 6, 7})) if rows else None
+
+
+def _hdr(event: Histogram) -> tuple[str, ...]:
+    from hdrh.histogram import HdrHistogram  # only where a wing emitted one
+
+    try:
+        decoded = HdrHistogram.decode(event.encoded.encode())
+        return tuple(f"{short(float(decoded.get_value_at_percentile(q)))} {event.unit}" for q in (50, 95, 99, 100))
+    except Exception:  # noqa: BLE001 - a foreign encoding is shown as unreadable, not a reason to have no report
+        return ("unreadable", "–", "–", "–")
+
+
+def _tags(tags: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in tags.items())
+
+
+def series(folder: RunFolder) -> list[Series]:
+    """Short time series of any wing, bounded."""
+    return folder.of(Series)[:40]
+
+
+def windows(folder: RunFolder, drawn: frozenset[str]) -> Grid | None:
+    """Windows of trials that have no drawing."""
+    rows = tuple(
+        (event.trial, event.kind, event.name, seconds((event.end_ns - event.start_ns) / NS_PER_S), _tags(event.tags))
+        for event in folder.of(Window)
+        if event.trial not in drawn
+    )
+    return Grid("Windows", ("trial", "kind", "name", "length", "tags"), rows[:SHOWN_TABLE_ROWS], frozenset({3})) if rows else None
+
+
+def notes(folder: RunFolder) -> list[tuple[str, str]]:
+    """Sentences for people, (level, text); bounded."""
+    return [(event.level, event.text) for event in folder.of(Note)][:100]
+
+
+def requirement_groups(matrix: RequirementMatrix | None) -> list[RequirementGroup]:
+    """The matrix by group, the groups that were touched first."""
+    if matrix is None:
+        return []
+    by_group: dict[str, list[RequirementRow]] = defaultdict(list)
+    for row in matrix.rows:
+        by_group[row.group].append(row)
+    groups = [RequirementGroup(name, Counter(row.status for row in rows), tuple(rows)) for name, rows in by_group.items()]
+    return sorted(groups, key=lambda group: group.counts.get(Status.UNTESTED, 0) == len(group.rows))
+
+
+def compact(summary: Summary, durations: Mapping[str, float]) -> Iterator[tuple[str, str, list[str]]]:
+    """All checks by file or trial: (name, counts, one line a check); small however many there are."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in summary.rows:
+        groups[row.trial or row.check.split("::")[0]].append(row)
+    for name, rows in groups.items():
+        counts = Counter(row.verdict for row in rows)
+        text = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict])
+        yield name, text, [_compact_line(row, durations) for row in rows]
+
+
+def _compact_line(row: Row, durations: Mapping[str, float]) -> str:
+    took = f"  {seconds(durations[row.check])}" if row.check in durations else ""
+    value = f"  {one_line(row.value, 80)}" if row.value else ""
+    return f"{row.verdict:<13}{one_line(row.check.split('::', 1)[-1], 160)}{value}{took}"
+
+
+def durations(folder: RunFolder) -> dict[str, float]:
+    """Seconds of each test, by the id of its row."""
+    found: dict[str, float] = {}
+    seen: Counter[str] = Counter()
+    for event in folder.of(TestOutcome):
+        seen[event.node] += 1
+        found[event.node + (f" #{seen[event.node]}" if seen[event.node] > 1 else "")] = event.duration_s
+    return found

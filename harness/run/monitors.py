@@ -1,0 +1,37 @@
+"""Monitors see every event of a trial online; each raise is journaled, so that replaying the journal gives the same."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from harness.journal.events import Event, MonitorRaised
+from harness.run.protocols import Emitter, Monitor
+
+STOP, GUARD, CONDITION = "stop", "guard_tripped", "condition_met"
+ENDING = frozenset({STOP, GUARD})
+
+
+class Watch:
+    """Feeds events to monitors one at a time; a raise that ends the trial calls ``stop`` with the reason."""
+
+    def __init__(self, trial: str, monitors: Iterable[Monitor], journal: Emitter, stop: Callable[[str], None]) -> None:
+        self._trial, self._monitors, self._journal, self._stop = trial, tuple(monitors), journal, stop
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Observer of the hub. Monitors never see ``monitor.raised``: they could answer each other for ever."""
+        if isinstance(event, MonitorRaised) or getattr(event, "trial", self._trial) != self._trial:
+            return
+        with self._lock:
+            raised = [(monitor.name, answer) for monitor in self._monitors if (answer := self._ask(monitor, event)) is not None]
+        for name, (signal, reason) in raised:
+            self._journal.emit(MonitorRaised(trial=self._trial, monitor=name, signal=signal, reason=reason))
+            if signal in ENDING:
+                self._stop(f"{name}: {reason}")
+
+    def _ask(self, monitor: Monitor, event: Event) -> tuple[str, str] | None:
+        try:
+            return monitor.see(event)
+        except Exception as error:  # noqa: BLE001 - a monitor that fails guards nothing any more: the trial must end
+            return GUARD, f"the monitor failed: {type(error).__name__}: {error}"

@@ -1,0 +1,174 @@
+"""A run: one journal, one folder, one verdict. Trials, tests and layers happen inside it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness.core import jsonio
+from harness.core.clock import NS_PER_S, Clock, SystemClock
+from harness.core.errors import Blocked, UsageError
+from harness.core.seeds import Seeds, fresh_seed
+from harness.core.text import one_line, outside
+from harness.journal import verify_run
+from harness.journal.events import DataSet, DataUsed, LayerFinished, LayerStarted, RunFinished, RunStarted
+from harness.journal.hub import JournalHub
+from harness.journal.manifest import write_manifest
+from harness.journal.summary import Summary
+from harness.run.environment import environment_facts
+from harness.run.folder import JOURNAL, SUMMARY, VERIFIER, create_run_folder, point_latest
+from harness.run.judge import judge
+from harness.run.protocols import StackControl, Target
+from harness.run.registry import Registry
+
+Publisher = Callable[[Path, Summary], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What is left of a run: its folder, its summary, and the hash to be printed."""
+
+    folder: Path
+    summary: Summary
+    manifest_sha256: str
+    problems: tuple[str, ...]  # publishers that failed; the verdict does not depend on them
+
+
+class Run:
+    """Opens a run folder and owns its journal until ``finish``. A context manager: leaving it finishes the run.
+
+    ``target``, ``stack`` and ``capabilities`` are set by whoever brings the system up (``attach``).
+    """
+
+    def __init__(
+        self,
+        reports: Path,
+        *,
+        registry: Registry,
+        project: Path,
+        profile: str = "embedded",
+        mode: str = "run",
+        command: Sequence[str] = (),
+        seed: int | None = None,
+        data: Path | None = None,
+        required: Sequence[str] = (),
+        publishers: Sequence[Publisher] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        """``required``: layers or capabilities without which the run is BLOCKED."""
+        self.registry, self.project, self.data, self.profile = registry, project, data, profile
+        self.clock: Clock = clock or SystemClock()
+        self.seeds = Seeds(fresh_seed() if seed is None else seed)
+        self.target: Target | None = None
+        self.stack: StackControl | None = None
+        self.finished: FinishedRun | None = None
+        self.configuration: Mapping[str, Any] = {}
+        self._capabilities: set[str] = set()
+        self._publishers = list(publishers)
+        self._trials: set[str] = set()
+        self._lock = threading.Lock()
+        self._began_ns = self.clock.monotonic_ns()
+        self.folder = create_run_folder(reports, self.clock.wall())
+        self.id = self.folder.name
+        self.journal = JournalHub(self.folder / JOURNAL, self.clock)
+        self.journal.emit(
+            RunStarted(
+                run=self.id,
+                command=tuple(command),
+                seed=self.seeds.root,
+                profile=profile,
+                mode=mode,
+                environment=environment_facts(),
+                required=tuple(required),
+            ),
+            sync=True,
+        )
+
+    def attach(self, target: Target | None, stack: StackControl | None = None, capabilities: Sequence[str] = ()) -> None:
+        """Tell the run which system it judges. ``target`` and ``stack.owned`` become capabilities by themselves."""
+        self.target, self.stack = target, stack
+        self._capabilities = set(capabilities)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What scenarios and drivers may require here."""
+        own = {"target"} if self.target is not None else set()
+        owned = {"stack.owned"} if self.stack is not None else set()
+        data = {"data"} if self.data is not None else set()
+        return frozenset(self._capabilities | own | owned | data)
+
+    def publish(self, publisher: Publisher) -> None:
+        """Let ``publisher`` write files (report, JUnit) after the summary and before the manifest."""
+        self._publishers.append(publisher)
+
+    def use_data(self, data: DataSet) -> None:
+        """Journal which data was read."""
+        self.journal.emit(DataUsed(data=data))
+
+    def trial_id(self, scenario: str) -> str:
+        """A trial id not used in this run: the scenario's name, then ``name-2`` …"""
+        with self._lock:
+            name, number = scenario, 1
+            while name in self._trials:
+                number += 1
+                name = f"{scenario}-{number}"
+            self._trials.add(name)
+        return name
+
+    @contextlib.contextmanager
+    def layer(self, layer: str, *, required: bool = False) -> Iterator[None]:
+        """Frame a layer; a ``Blocked`` raised inside is journaled as the layer's reason and goes no further."""
+        began = self.clock.monotonic_ns()
+        self.journal.emit(LayerStarted(layer=layer, required=required))
+        blocked = ""
+        try:
+            yield
+        except Blocked as error:
+            blocked = outside(error.reason) or "blocked"
+        # A layer that ended by another exception has no end in the journal: it is ABORTED.
+        self.journal.emit(LayerFinished(layer=layer, duration_s=self._seconds_since(began), blocked=blocked))
+
+    def _seconds_since(self, began_ns: int) -> float:
+        return round((self.clock.monotonic_ns() - began_ns) / NS_PER_S, 6)
+
+    def finish(self, reason: str = "completed", detail: str = "") -> FinishedRun:
+        """End the journal, judge, write summary, reports and manifest, move ``latest``. A second call gives the same."""
+        if self.finished is not None:
+            return self.finished
+        self.journal.emit(RunFinished(reason=reason, duration_s=self._seconds_since(self._began_ns), detail=outside(detail)), sync=True)
+        self.journal.close()
+        summary = judge(self.folder, self.registry)
+        jsonio.write_atomic(self.folder / SUMMARY, summary.encoded())
+        shutil.copyfile(verify_run.__file__, self.folder / VERIFIER)
+        problems = tuple(filter(None, (self._published(publisher, summary) for publisher in self._publishers)))
+        manifest = write_manifest(self.folder)
+        try:
+            point_latest(self.folder)
+        except UsageError as error:
+            problems = (*problems, str(error))
+        self.finished = FinishedRun(self.folder, summary, manifest, problems)
+        return self.finished
+
+    def _published(self, publisher: Publisher, summary: Summary) -> str:
+        try:
+            publisher(self.folder, summary)
+        except Exception as error:  # noqa: BLE001 - a report that cannot be drawn must not cost the verdict
+            return one_line(f"{getattr(publisher, '__qualname__', publisher)}: {type(error).__name__}: {error}")
+        return ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self.finish()
+        elif isinstance(error, KeyboardInterrupt):
+            self.finish("interrupted")
+        else:
+            self.finish("error", f"{type(error).__name__}: {error}")

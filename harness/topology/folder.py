@@ -1,0 +1,117 @@
+"""The folder of a stack in the temp directory, its secrets, and folders of dead stacks that nobody will come back for."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from harness.topology import ports
+from harness.topology.errors import TopologyError
+from harness.topology.model import StackInfo
+from harness.topology.processes import kill_marked
+from harness.topology.wire import decode
+
+INFO_FILE = "stack.json"
+_LOCK_FILE = "supervisor.lock"
+_LONGEST_SOCKET_PATH = 100  # the kernel's limit is 104 or 108 bytes
+_YOUNG_S = 30.0
+_OLD_LOG_S = 86_400.0
+
+
+def create_stack_folder(base: Path, stack_id: str) -> Path:
+    """``base/eh-<uid>-<stack_id>`` with its parts; as root others may pass through it (engines drop to uids of their own)."""
+    root = os.geteuid() == 0
+    folder = base / f"eh-{os.getuid()}-{stack_id}"
+    try:
+        for path, mode in (
+            (folder, 0o711 if root else 0o700),
+            (folder / "data", 0o711 if root else 0o700),
+            (folder / "tmp", 0o1777 if root else 0o700),
+            (folder / "secrets", 0o700),
+            (folder / "objects", 0o700),
+            (folder / "logs", 0o700),
+        ):
+            path.mkdir()
+            path.chmod(mode)  # mkdir's mode is cut by the umask
+    except OSError as error:
+        raise TopologyError(
+            f"the stack's folder cannot be made: {error.strerror}", str(folder), "set TMPDIR to a folder you may write"
+        ) from error
+    return folder
+
+
+def hold_lock(folder: Path) -> int:
+    """Lock the folder for the life of this process; returns the descriptor to keep open."""
+    descriptor = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def write_secrets(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        write_private(folder / name, secrets.token_hex(24).encode())
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace ``path`` atomically; readable by its owner only."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(content)
+    aside.replace(path)
+
+
+def socket_path(folder: Path, stack_id: str) -> Path:
+    """In the stack's folder, or in the temp directory itself where that path would be too long for the kernel."""
+    for place in (folder / "ctl.sock", Path(tempfile.gettempdir()) / f"eh-{stack_id}.sock"):
+        if len(os.fsencode(place)) < _LONGEST_SOCKET_PATH:
+            return place
+    raise TopologyError("the path of the control socket is too long", str(folder), "set TMPDIR to a shorter path")
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove it though files may still appear in it (processes being killed write their last)."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
+
+
+def read_info(folder: Path) -> StackInfo:
+    try:
+        return decode((folder / INFO_FILE).read_bytes(), StackInfo)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise TopologyError(f"is not the folder of a stack: {error}", str(folder), "name a folder that `harness up` printed") from error
+
+
+def sweep(base: Path) -> None:
+    """End run-owned stacks whose supervisor is dead: their processes, then their folders. Living and kept ones stay."""
+    ports.sweep()
+    for log in base.glob("eh-failed-*.log"):
+        with contextlib.suppress(OSError):
+            if time.time() - log.stat().st_mtime > _OLD_LOG_S:
+                log.unlink()
+    for folder in base.glob(f"eh-{os.getuid()}-*"):
+        lock = folder / _LOCK_FILE
+        with contextlib.suppress(OSError, TopologyError):
+            if not lock.exists() or time.time() - folder.stat().st_mtime < _YOUNG_S:
+                continue  # not ours, or being made just now
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its supervisor lives
+                info = read_info(folder)
+                if info.owner == "run" and not info.keep:
+                    kill_marked(info.stack_id, {os.getpid()})
+                    info.socket.unlink(missing_ok=True)
+                    remove_folder(folder)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,256 @@
+"""A running stack, seen from outside: start or find one, ask it, disturb it, stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+import harness
+from harness.topology import control, registry
+from harness.topology.control import Request
+from harness.topology.errors import StackGone, StartFailed, TopologyError
+from harness.topology.folder import read_info, remove_folder
+from harness.topology.model import Owner, ServiceStatus, StackInfo, StackStatus, StartRequest, SupervisorEvent, Topology
+from harness.topology.processes import start_time
+from harness.topology.wire import decode, encode
+
+_START_LIMIT_S = 300.0
+_STOP_LIMIT_S = 10.0
+_POLL_S = 0.03
+
+
+class Stack:
+    """Handle of one stack. As a context manager it stops the stack at the end."""
+
+    def __init__(self, info: StackInfo, supervisor: subprocess.Popen[bytes] | None = None) -> None:
+        self.info = info
+        self._supervisor = supervisor
+        self._last_events: list[SupervisorEvent] = []
+
+    @classmethod
+    def start(
+        cls,
+        topology: Topology,
+        owner: Owner = "run",
+        base_dir: Path | None = None,
+        *,
+        keep: bool = False,
+        only: Iterable[str] | None = None,
+        logs_dir: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        model_cache_dir: Path | None = None,
+        deadline_s: float = _START_LIMIT_S,
+    ) -> Stack:
+        """Start the services (``only`` those named and what they depend on) and return when all are healthy.
+
+        ``owner="run"``: the stack ends with this process, however it ends. ``environment`` is added to that of every service.
+        Raises ``StartFailed`` with the last words of the service that did not come up; nothing is left running then.
+        """
+        request = StartRequest(
+            topology=topology.subset(only),
+            stack_id=secrets.token_hex(4),
+            owner=owner,
+            owner_pid=os.getpid(),
+            owner_start=start_time(os.getpid()) or 0.0,
+            base_dir=(base_dir or Path(tempfile.gettempdir())).absolute(),
+            model_cache_dir=model_cache_dir or registry.user_folder("cache"),
+            python=sys.executable,
+            keep=keep,
+            logs_dir=logs_dir.absolute() if logs_dir else None,
+            environment=dict(environment or {}),
+        )
+        stack = cls(*_launch(request))
+        try:
+            stack._wait_ready(deadline_s)
+        except BaseException:
+            stack.stop()
+            raise
+        if owner == "user":
+            registry.record(stack.info)
+        return stack
+
+    @classmethod
+    def attach(cls, stack_dir: Path) -> Stack:
+        """The stack whose folder this is; raises ``StackGone`` where its supervisor does not answer."""
+        stack = cls(read_info(stack_dir))
+        stack.status()
+        return stack
+
+    @classmethod
+    def find(cls, stack_id: str | None = None) -> Stack | None:
+        """The user's stack of this id (the newest without one), or ``None``."""
+        matching = [info for info in registry.recorded() if stack_id in {None, info.stack_id}]
+        return cls(matching[0]) if matching else None
+
+    @property
+    def stack_id(self) -> str:
+        return self.info.stack_id
+
+    @property
+    def folder(self) -> Path:
+        return self.info.folder
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The first port of each service that has one."""
+        return dict(self.info.ports)
+
+    def url(self, service: str) -> str:
+        """The address of ``service``: what the system's environment calls ``EH_<SERVICE>_URL``, else its HTTP port on loopback."""
+        name = f"EH_{service.upper()}_URL"
+        for environment in self.info.environments.values():
+            if name in environment:
+                return environment[name]
+        if service not in self.info.ports:
+            raise TopologyError(f"service {service!r} has no port", f"stack {self.stack_id}", f"name one of {', '.join(self.info.ports)}")
+        return f"http://127.0.0.1:{self.info.ports[service]}"
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The variables the topology gives to ``service`` in this stack (no secret is among them)."""
+        return dict(self.info.environments[service])
+
+    def secret(self, name: str) -> str:
+        try:
+            return (self.info.secrets_dir / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise TopologyError(f"there is no secret {name!r}", str(self.info.secrets_dir), "declare it under 'secrets:'") from error
+
+    def status(self) -> StackStatus:
+        return decode(self._ask(Request("status")), StackStatus)
+
+    def services(self) -> tuple[ServiceStatus, ...]:
+        return self.status().services
+
+    def service(self, name: str) -> ServiceStatus:
+        for status in self.services():
+            if status.name == name:
+                return status
+        raise TopologyError(f"no service {name!r}", f"stack {self.stack_id}", "name a service of the topology")
+
+    def events(self, after_sequence: int = 0) -> list[SupervisorEvent]:
+        """Events with a larger sequence number; after ``stop``, those known then."""
+        try:
+            return decode(self._ask(Request("events", after=after_sequence)), list[SupervisorEvent])
+        except StackGone:
+            return [event for event in self._last_events if event.sequence > after_sequence]
+
+    def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal; the event ``service_signalled`` carries the moment just before it."""
+        self._ask(Request("kill", service, signal.Signals(number).name))
+
+    def pause(self, service: str) -> None:
+        """SIGSTOP for the service and everything it started."""
+        self.kill(service, signal.SIGSTOP)
+
+    def resume(self, service: str) -> None:
+        self.kill(service, signal.SIGCONT)
+
+    def hold(self, service: str) -> None:
+        """Suspend its restart policy: once it is down, it stays down until ``release``."""
+        self._ask(Request("hold", service))
+
+    def release(self, service: str) -> None:
+        self._ask(Request("release", service))
+
+    def restart(self, service: str) -> None:
+        self._ask(Request("restart", service))
+
+    def wait_healthy(self, service: str, deadline_s: float = 30.0) -> ServiceStatus:
+        """Wait until ``service`` is healthy; raises ``TopologyError`` with its state at the deadline."""
+        return self.wait_for(service, lambda status: status.healthy, deadline_s)
+
+    def wait_for(self, service: str, condition: Callable[[ServiceStatus], bool], deadline_s: float = 30.0) -> ServiceStatus:
+        """Wait until ``condition(status)`` holds for ``service``."""
+        deadline = time.monotonic() + deadline_s
+        while not condition(status := self.service(service)):
+            if time.monotonic() > deadline:
+                problem = f"{service} is {status.state} after {deadline_s:g} s: {status.detail or 'no health answer yet'}"
+                raise TopologyError(problem, f"stack {self.stack_id}", f"read {self.info.logs_dir / (service + '.log')}")
+            time.sleep(_POLL_S)
+        return status
+
+    def stop(self) -> None:
+        """Stop the stack; returns when supervisor, processes and folder are gone. Harmless when it has ended already."""
+        with contextlib.suppress(TopologyError):
+            self._last_events = self.events()
+            self._ask(Request("stop"))
+        deadline = time.monotonic() + _STOP_LIMIT_S
+        while start_time(self.info.supervisor_pid) == self.info.supervisor_start:
+            if time.monotonic() > deadline:
+                os.kill(self.info.supervisor_pid, signal.SIGKILL)  # the kernel ends its children with it
+                if not self.info.keep:
+                    remove_folder(self.info.folder)
+                break
+            time.sleep(_POLL_S)
+        if self._supervisor is not None:
+            self._supervisor.wait(timeout=_STOP_LIMIT_S)
+            for stream in (self._supervisor.stdin, self._supervisor.stdout):
+                if stream is not None:
+                    stream.close()
+        if self.info.owner == "user":
+            registry.forget(self.stack_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _wait_ready(self, deadline_s: float) -> None:
+        deadline = time.monotonic() + deadline_s
+        while (status := self.status()).startup == "starting":
+            if time.monotonic() > deadline:
+                waiting = ", ".join(f"{s.name} ({s.state}: {s.detail})" for s in status.services if not s.healthy)
+                raise StartFailed(
+                    f"not healthy after {deadline_s:g} s: {waiting}", str(self.info.topology_file), f"read {self.info.logs_dir}"
+                )
+            time.sleep(_POLL_S)
+        if status.startup == "failed":
+            raise StartFailed(status.failure, str(self.info.topology_file), "correct what the log says")
+
+    def _ask(self, request: Request) -> bytes:
+        return control.ask(self.info.socket, request)
+
+
+def _launch(request: StartRequest) -> tuple[StackInfo, subprocess.Popen[bytes]]:
+    """Start the supervisor, which makes everything of the stack itself: were we killed now, nothing would be left of us."""
+    package_root = str(Path(harness.__file__).resolve().parent.parent)
+    path = os.pathsep.join(part for part in (package_root, os.environ.get("PYTHONPATH", "")) if part)
+    supervisor = subprocess.Popen(
+        [sys.executable, "-m", "harness.topology.supervisor"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    assert supervisor.stdin is not None
+    assert supervisor.stdout is not None
+    try:
+        with contextlib.suppress(BrokenPipeError):  # it could not start: its own words follow on stderr
+            supervisor.stdin.write(encode(request) + b"\n")
+            supervisor.stdin.flush()
+        line = supervisor.stdout.readline()
+    except BaseException:  # Ctrl-C at this very moment: the supervisor leaves nothing when it is told to end
+        supervisor.terminate()
+        supervisor.communicate(timeout=_STOP_LIMIT_S)
+        raise
+    try:
+        return decode(line, StackInfo), supervisor
+    except msgspec.MsgspecError:
+        supervisor.stdin.close()
+        supervisor.stdout.close()
+        supervisor.wait(timeout=_STOP_LIMIT_S)
+        said = decode(line or b"{}", dict[str, str])
+        problem = said.get("error", f"the supervisor exited with {supervisor.returncode}")
+        raise StartFailed(problem, said.get("place", "supervisor"), said.get("remedy", "read its message above")) from None

@@ -1,0 +1,1 @@
+"""Briefing: from extraction records to a dossier in which every item is cited."""

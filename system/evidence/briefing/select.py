@@ -1,0 +1,143 @@
+"""Selection: which of the documents found are about the topic, and which of their records answer it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from system.evidence.briefing.model import EvidenceSource, Topic
+from system.evidence.briefing.pooling import StudyEffect, normal_name
+from system.evidence.ir import Document, Source
+from system.evidence.records import AdverseEvent, Criterion, Dose, Effect, Extraction, Pico
+from system.platform.ports import SearchFilter
+
+MAX_DOCUMENTS = 200  # a dossier reads at most this many documents
+_STOP_WORDS = frozenset("a an and at by for from in of on or patients risk the to with without".split())  # noqa: SIM905 - reads as a list of words
+_WORD = re.compile(r"[^\W_]+")
+_R = TypeVar("_R")
+
+
+class Study(msgspec.Struct, frozen=True):
+    """One document of the dossier. ``study`` is the trial it reports (its NCT id, where it has one)."""
+
+    document: Document
+    extraction: Extraction
+    study: str
+    about_intervention: bool
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What a dossier is made from, in the order of relevance of the documents."""
+
+    topic: Topic
+    studies: tuple[Study, ...]
+    effects: tuple[StudyEffect, ...]
+    events: tuple[AdverseEvent, ...]
+    doses: tuple[Dose, ...]
+    criteria: tuple[Criterion, ...]
+    picos: tuple[Pico, ...]
+    truncated: int  # documents found beyond the bound
+
+    def document(self, doc_id: str) -> Document:
+        """The document of one of the evidence's records."""
+        return next(study.document for study in self.studies if study.document.doc_id == doc_id)
+
+
+def select(source: EvidenceSource, topic: Topic, filters: SearchFilter) -> Evidence:
+    """Reads what the source found and keeps the documents whose own words name the topic's condition and intervention."""
+    found = list(dict.fromkeys(source.studies_for(topic, filters)))
+    studies: list[Study] = []
+    for doc_id in found[:MAX_DOCUMENTS]:
+        document = source.document(doc_id)
+        if is_about(document, topic) and _passes(document, filters):
+            studies.append(Study(document, source.extraction(doc_id), study_of(document), _names(document, topic.intervention)))
+    return _evidence(topic, studies, max(0, len(found) - MAX_DOCUMENTS))
+
+
+def is_about(document: Document, topic: Topic) -> bool:
+    """Metadata or title hold the words of one part of the condition, or the text names that part as a phrase; likewise the intervention."""
+    parts = [part for part in re.split(r"\band\b|,|;|/", topic.condition) if _words(part)]
+    condition = not parts or any(_holds(_subject(document), part) or _phrase(document.text, part) for part in parts)
+    return condition and _names(document, topic.intervention)
+
+
+def study_of(document: Document) -> str:
+    """The trial a document reports: a registry record and the articles about it are one study."""
+    if document.source is Source.CTGOV:
+        return document.native_id
+    trials = {value for kind, value in document.metadata.identifiers if kind == "nct"}
+    return next(iter(trials)) if len(trials) == 1 else document.doc_id
+
+
+def answers(outcome: str, wanted: str) -> bool:
+    """Whether an outcome is the one asked for: all words of the question stand in it (or the question names none)."""
+    return not wanted.strip() or (bool(outcome) and _words(wanted) <= _words(outcome))
+
+
+def _evidence(topic: Topic, studies: list[Study], truncated: int) -> Evidence:
+    effects = [
+        StudyEffect(study.study, effect, _intervention(study, effect, topic))
+        for study in studies
+        for effect in study.extraction.effects
+        if answers(effect.outcome, topic.outcome)
+    ]
+    return Evidence(
+        topic=topic,
+        studies=tuple(studies),
+        effects=tuple(effects),
+        events=tuple(_each(studies, lambda x: x.adverse_events)),
+        doses=tuple(_each(studies, lambda x: x.doses)),
+        criteria=tuple(_each(studies, lambda x: x.criteria)),
+        picos=tuple(_each(studies, lambda x: x.picos)),
+        truncated=truncated,
+    )
+
+
+def _each(studies: list[Study], records: Callable[[Extraction], Sequence[_R]]) -> Iterator[_R]:
+    for study in studies:
+        yield from records(study.extraction)
+
+
+def _intervention(study: Study, effect: Effect, topic: Topic) -> str:
+    """The topic's intervention where the effect names it (or names none in a study about it); else the effect's own."""
+    wanted = normal_name(topic.intervention)
+    own = normal_name(effect.intervention)
+    named = wanted and (wanted in own or (not own and study.about_intervention))
+    return topic.intervention if named else effect.intervention
+
+
+def _passes(document: Document, filters: SearchFilter) -> bool:
+    year = document.metadata.year
+    in_years = (filters.year_from is None or (year is not None and year >= filters.year_from)) and (
+        filters.year_to is None or (year is not None and year <= filters.year_to)
+    )
+    return (
+        in_years
+        and (not filters.sources or document.source.value in filters.sources)
+        and (not filters.doc_ids or document.doc_id in filters.doc_ids)
+    )
+
+
+def _names(document: Document, intervention: str) -> bool:
+    return not intervention.strip() or _holds(_subject(document), intervention) or _phrase(document.text, intervention)
+
+
+def _subject(document: Document) -> str:
+    meta = document.metadata
+    return " ".join((meta.title, *meta.conditions, *meta.interventions))
+
+
+def _holds(text: str, wanted: str) -> bool:
+    return _words(wanted) <= _words(text)
+
+
+def _phrase(text: str, phrase: str) -> bool:
+    words = _WORD.findall(phrase.casefold())
+    return bool(words) and re.search(r"(?<!\w)" + r"[\W_]+".join(map(re.escape, words)) + r"(?!\w)", text.casefold()) is not None
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold())) - _STOP_WORDS

@@ -1,0 +1,272 @@
+"""The steps a document walks, each one function of (event, ports) → outcome. The worker knows a table of them, not the steps.
+
+Every step may be repeated at any time and after any crash: ids are derived from content, writes replace, and the ledger's
+compare-and-set lets exactly one repetition count. ``Unavailable`` passes through: the worker tries again later.
+``BadInput`` fails that document with its reason; the rest go on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import gzip
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+
+from system.evidence.chunking import chunk
+from system.evidence.extraction.assemble import extract
+from system.evidence.graph.build import document_batch
+from system.evidence.ir import Chunk, Document, Source, document_id
+from system.evidence.records import Extraction
+from system.evidence.sources import parse
+from system.evidence.sources.split import SplitItem, split
+from system.platform.errors import BadInput, Conflict, GateRefused, Unavailable
+from system.platform.ports import (
+    ChunkRow,
+    DenseModel,
+    Gate,
+    Graph,
+    GraphBatch,
+    LedgerRow,
+    NewDeadLetter,
+    NewDocument,
+    NodeRef,
+    Objects,
+    OutboxEvent,
+    Records,
+    Search,
+    SparseModel,
+    Transition,
+)
+
+_IR_ENCODER = msgspec.json.Encoder(order="deterministic")
+_IR_DECODER = msgspec.json.Decoder(Document)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a step may touch."""
+
+    records: Records[Chunk, Extraction]
+    objects: Objects
+    search: Search
+    graph: Graph
+    dense: DenseModel
+    sparse: SparseModel
+    gate: Gate
+
+
+class Outcome(enum.StrEnum):
+    """What became of the event."""
+
+    DONE = "done"
+    SKIPPED = "skipped"  # already done, or the document is gone
+    FAILED = "failed"  # the document is in state failed, with its reason
+
+
+Step = Callable[[OutboxEvent, Ports], Outcome]
+
+
+def split_submission(event: OutboxEvent, ports: Ports) -> Outcome:
+    """``submission.received`` → one ledger row a document; what cannot be split becomes one failed document each."""
+    submission_id = event.body["submission_id"]
+    submission = ports.records.submission(submission_id)
+    if submission is None or ports.records.consumed(event.event_id, submission_id):
+        return Outcome.SKIPPED
+    source = Source(submission.source)
+    rows: dict[str, NewDocument] = {}
+    for item in split(source, ports.objects.get(submission.raw_object)):
+        raw_name = f"raw/{hashlib.sha256(item.raw).hexdigest()}"
+        ports.objects.put(raw_name, item.raw)
+        row = _new_row(source, item, raw_name, submission.job_id) if isinstance(item, SplitItem) else None
+        if row is None:
+            assert not isinstance(item, SplitItem)
+            row = _failed_row(source, item.raw, item.reason, raw_name, submission.job_id)
+        rows.setdefault(row.doc_id, row)
+    events = [_document_event("document.created", row.doc_id, 1) for row in rows.values() if row.reason is None]
+    ports.records.create_documents(submission_id, tuple(rows.values()), events, event.event_id)
+    return Outcome.DONE
+
+
+def _new_row(source: Source, item: SplitItem, raw_name: str, job_id: str) -> NewDocument:
+    doc_id = document_id(source, item.native_id, item.version, item.raw)
+    return NewDocument(doc_id, source.value, item.native_id, raw_name, job_id)
+
+
+def _failed_row(source: Source, raw: bytes, reason: BadInput, raw_name: str, job_id: str) -> NewDocument:
+    native_id = f"unknown-{hashlib.sha256(raw).hexdigest()[:12]}"
+    doc_id = document_id(source, native_id, "0", raw)
+    return NewDocument(doc_id, source.value, native_id, raw_name, job_id, ("pending", "fetching", "failed"), reason.reason())
+
+
+def fetch(event: OutboxEvent, ports: Ports) -> Outcome:
+    """Pending → fetched: the raw bytes are there and hash to their name."""
+    row = _row_in(event, ports, "pending")
+    if row is None:
+        return Outcome.SKIPPED
+    ports.objects.get(row.raw_object)
+    return _advance(event, ports, row, ("fetching",), "fetched")
+
+
+def parse_document(event: OutboxEvent, ports: Ports) -> Outcome:
+    """Fetched → ir_ready: the IR as an object, the chunks in the records."""
+    row = _row_in(event, ports, "fetched")
+    if row is None:
+        return Outcome.SKIPPED
+    try:
+        document = parse(Source(row.source), row.doc_id, ports.objects.get(row.raw_object))
+        chunks = chunk(document)
+    except BadInput as error:
+        return _fail(event, ports, row, ("parsing",), error)
+    encoded = encode_ir(document)
+    name = f"ir/{hashlib.sha256(encoded).hexdigest()}"
+    ports.objects.put(name, encoded)
+    ports.records.put_chunks(row.doc_id, chunks)
+    walked = ("parsing", "parsed", "validating", "validated", "ir_building")
+    return _advance(event, ports, row, walked, "ir_ready", ir_object=name)
+
+
+def index(event: OutboxEvent, ports: Ports) -> Outcome:
+    """ir_ready → indexed: dense and sparse vectors and the postings, replaced as a whole."""
+    row = _row_in(event, ports, "ir_ready")
+    if row is None:
+        return Outcome.SKIPPED
+    document = load_ir(row, ports.objects)
+    chunks = ports.records.chunks_of(row.doc_id)
+    rows = [chunk_row(document, item) for item in chunks]
+    texts = [f"{item.title_path}\n{item.text}" if document.source is not Source.PASSAGES else item.text for item in chunks]
+    dense = ports.dense.embed(texts) if texts else []
+    sparse = ports.sparse.encode(texts) if texts else []
+    ports.search.replace_document(row.doc_id, rows, dense, sparse)
+    return _advance(event, ports, row, ("embedding",), "indexed")
+
+
+def extract_and_write(event: OutboxEvent, ports: Ports) -> Outcome:
+    """Indexed → completed: records, the SHACL gate, the graph. While the graph is away the batch waits, durably staged."""
+    row = _row_in(event, ports, "indexed")
+    if row is None:
+        return Outcome.SKIPPED
+    if row.source == Source.PASSAGES.value:  # passages of a test collection state no facts of a study
+        return _advance(event, ports, row, (), "completed")
+    document = load_ir(row, ports.objects)
+    try:
+        extraction = extract(document, ports.objects.get(row.raw_object))
+        batch = document_batch(document, ports.records.chunks_of(row.doc_id), extraction)
+        ports.gate.check(batch, _known_nothing)
+    except GateRefused as refused:
+        _dead_letter(ports, row.doc_id, batch, refused)
+        reason = BadInput(str(refused), refused.issues[0].path, "see the dead letter; correct the document and ingest it again")
+        return _fail(event, ports, row, (), reason)
+    except BadInput as error:
+        return _fail(event, ports, row, (), error)
+    ports.records.put_extractions(row.doc_id, extraction)
+    staged = ports.records.stage_graph_batch(batch)
+    if staged.status != "applied":
+        try:
+            apply_batch(ports, batch, staged.payload_sha256)
+        except Unavailable:
+            return Outcome.DONE  # the applier completes the document when the graph is back
+    return _advance(event, ports, row, (), "completed")
+
+
+def apply_batch(ports: Ports, batch: GraphBatch, payload_sha256: str) -> None:
+    """Write a staged batch to the graph and mark it applied. Raises ``Unavailable``; may be repeated."""
+    ports.graph.replace_contribution(batch)
+    ports.records.graph_batch_applied(batch.supporter, payload_sha256)
+
+
+def complete_applied(doc_id: str, ports: Ports) -> None:
+    """A document's batch reached the graph late: indexed → completed."""
+    row = ports.records.ledger_row(doc_id)
+    if row is not None and row.state == "indexed":
+        ports.records.transition(
+            Transition(doc_id, row.version, "completed", (_document_event("document.completed", doc_id, row.version + 1),))
+        )
+
+
+def delete_document(doc_id: str, ports: Ports) -> None:
+    """Remove a document and exactly what only it supported. May be repeated; ``NotFound`` when the ledger has no such row.
+
+    The ledger goes last: whatever interrupts this, asking again finishes it.
+    """
+    ports.graph.remove_contribution(doc_id)
+    ports.search.delete_document(doc_id)
+    ports.records.delete_document(doc_id)
+
+
+def chunk_row(document: Document, item: Chunk) -> ChunkRow:
+    """A chunk as the search index stores it."""
+    return ChunkRow(
+        chunk_id=item.chunk_id,
+        doc_id=item.doc_id,
+        source=document.source.value,
+        native_id=document.native_id,
+        title=document.metadata.title,
+        title_path=item.title_path,
+        section=item.section,
+        kind=item.kind,
+        intent=item.intent,
+        text=item.text,
+        start=item.start,
+        end=item.end,
+        year=document.metadata.year,
+        conditions=document.metadata.conditions,
+    )
+
+
+def encode_ir(document: Document) -> bytes:
+    """The IR as stored: canonical JSON, gzip without a time, so that the same document is the same bytes."""
+    return gzip.compress(_IR_ENCODER.encode(document), compresslevel=3, mtime=0)
+
+
+def load_ir(row: LedgerRow, objects: Objects) -> Document:
+    """The IR of a document; ``BadInput`` when it has none yet."""
+    if row.ir_object is None:
+        raise BadInput("the document has no IR yet", row.doc_id, f"it is in state {row.state}; wait for ir_ready")
+    return _IR_DECODER.decode(gzip.decompress(objects.get(row.ir_object)))
+
+
+def _known_nothing(_ref: NodeRef) -> bool:
+    return False  # a document's batch brings every node its edges touch
+
+
+def _row_in(event: OutboxEvent, ports: Ports, state: str) -> LedgerRow | None:
+    """The row, if it waits for this step; None when the step was done before or the document is gone."""
+    row = ports.records.ledger_row(event.key)
+    return row if row is not None and row.state == state else None
+
+
+def _document_event(topic: str, doc_id: str, version: int) -> OutboxEvent:
+    return OutboxEvent(f"{topic}:{doc_id}:{version}", topic, doc_id, {"doc_id": doc_id})
+
+
+def _advance(
+    event: OutboxEvent, ports: Ports, row: LedgerRow, via: tuple[str, ...], new_state: str, ir_object: str | None = None
+) -> Outcome:
+    following = _document_event(f"document.{new_state}", row.doc_id, row.version + len(via) + 1)
+    transition = Transition(row.doc_id, row.version, new_state, (following,), ir_object, None, event.event_id, via)
+    return _cas(ports, transition, Outcome.DONE)
+
+
+def _fail(event: OutboxEvent, ports: Ports, row: LedgerRow, via: tuple[str, ...], error: BadInput) -> Outcome:
+    return _cas(ports, Transition(row.doc_id, row.version, "failed", (), None, error.reason(), event.event_id, via), Outcome.FAILED)
+
+
+def _cas(ports: Ports, transition: Transition, outcome: Outcome) -> Outcome:
+    try:
+        ports.records.transition(transition)
+    except Conflict:
+        return Outcome.SKIPPED  # somebody else did this step
+    return outcome
+
+
+def _dead_letter(ports: Ports, subject: str, batch: GraphBatch, refused: GateRefused) -> None:
+    issues = msgspec.json.encode(
+        [
+            {"focus_node": item.focus_node, "path": item.path, "value": item.value, "shape": item.shape, "message": item.message}
+            for item in refused.issues
+        ]
+    )
+    ports.records.put_dead_letter(NewDeadLetter("extraction", subject, str(refused), issues, msgspec.json.encode(batch)))

@@ -1,0 +1,92 @@
+"""The application: ``uvicorn system.gateway.app:application --factory``."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import anyio.to_thread
+from fastapi import FastAPI
+from starlette.requests import Request
+
+from system.assembly import Platform, assemble
+from system.gateway import problems, routes_answers, routes_graph, routes_ingest, routes_service
+from system.gateway.auth import KeyRing
+from system.gateway.middleware import BodyTooLargeError, Envelope, Metrics
+from system.platform.settings import Settings, load_settings
+
+Result = TypeVar("Result")
+THREADS = 24  # requests at work at once; further ones wait in the event loop
+
+
+def application() -> FastAPI:
+    """The app over the servers named by the environment."""
+    settings = load_settings(os.environ)
+    return create_app(settings, assemble(settings, gate_processes=1))
+
+
+def create_app(settings: Settings, platform: Platform) -> FastAPI:
+    """The app over an assembled platform."""
+    app = FastAPI(
+        title="Evidence platform",
+        version="1.0.0",
+        description="Ingest biomedical documents, ground every fact in a span, write a SHACL-gated graph, retrieve and brief with citations. "
+        "All text offsets are Unicode code points, half-open, into the document's IR text.",
+        lifespan=_lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.platform = platform
+    app.state.keys = KeyRing.of(settings)
+    app.state.metrics = Metrics()
+    app.state.readings = routes_service.Readings(platform.probes, failpoints=bool(settings.failpoints_socket))
+    app.state.run = _in_thread
+    for routes in (routes_service, routes_ingest, routes_graph, routes_answers):
+        app.include_router(routes.ROUTER)
+    problems.install(app)
+    app.add_exception_handler(BodyTooLargeError, _too_large)
+    app.add_middleware(Envelope, metrics=app.state.metrics)
+    app.openapi = functools.partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
+async def _in_thread(call: Callable[..., Result], *arguments: Any) -> Result:
+    return await anyio.to_thread.run_sync(functools.partial(call, *arguments))
+
+
+def _too_large(request: Request, _error: Exception) -> Any:
+    return problems.problem_response(problems.make(request, 413, "the body is larger than 20 MiB", remedy="send the documents one by one"))
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The schema with the form that errors really have: FastAPI's own validation model is not used here."""
+    if app.openapi_schema is None:
+        schema = FastAPI.openapi(app)
+        components = schema["components"]["schemas"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            components.pop(name, None)
+        problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        components.update(problem.pop("$defs", {}))
+        components["Problem"] = problem
+        for path in schema["paths"].values():
+            for operation in path.values():
+                _no_default_validation(operation["responses"])
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _no_default_validation(responses: dict[str, Any]) -> None:
+    """FastAPI documents a 422 of its own wherever there are parameters; ours is 400."""
+    described = responses.get("422", {}).get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+    if described.endswith("HTTPValidationError"):
+        del responses["422"]

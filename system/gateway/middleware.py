@@ -1,0 +1,123 @@
+"""ASGI middleware: request ids, body size bound, metrics. Pure ASGI, so that streaming and errors pass unharmed."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import MutableMapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 20 << 20
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
+
+
+class Metrics:
+    """The gateway's own metrics; one registry a process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("api_requests_total", "Requests", ["route", "method", "status"], registry=self.registry)
+        self.seconds = Histogram(
+            "api_request_duration_seconds",
+            "Request duration",
+            ["route", "method"],
+            registry=self.registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.45, 0.7, 0.9, 1.5, 3.0, 10.0),
+        )
+        self.degraded = Counter("retrieve_degraded_total", "Answers without one or more retrievers", ["retriever"], registry=self.registry)
+        self.kg_refused = Counter("kg_shacl_violations_total", "Graph writes refused by the gate", ["shape"], registry=self.registry)
+
+
+def request_id_of(scope: MutableMapping[str, Any]) -> str:
+    """The id given by the client, or the one made for this request."""
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
+class Envelope:
+    """Gives each request an id (echoed), refuses bodies over the bound with 413, counts and times."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _incoming_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 500
+
+        async def reply(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), (b"x-api-version", b"1")]
+            await send(message)
+
+        try:
+            if _declared_length(scope) > MAX_BODY_BYTES:
+                await _refuse(reply, request_id)
+            else:
+                await self.app(scope, _bounded(receive), reply)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self.metrics.requests.labels(route, scope["method"], str(status)).inc()
+            self.metrics.seconds.labels(route, scope["method"]).observe(time.perf_counter() - started)
+
+
+class BodyTooLargeError(Exception):
+    """A chunked body grew over the bound while it was read."""
+
+
+def _bounded(receive: Receive) -> Receive:
+    total = 0
+
+    async def limited() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > MAX_BODY_BYTES:
+            raise BodyTooLargeError
+        return message
+
+    return limited
+
+
+def _incoming_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            text = value.decode("latin-1")
+            return text if _REQUEST_ID.match(text) else str(uuid.uuid4())
+    return str(uuid.uuid4())
+
+
+def _declared_length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
+
+
+async def _refuse(send: Send, request_id: str) -> None:
+    body = {
+        "type": "urn:eh:problem:content-too-large",
+        "title": "Content Too Large",
+        "status": 413,
+        "detail": f"the body is larger than {MAX_BODY_BYTES} bytes",
+        "instance": request_id,
+        "retriable": False,
+        "remedy": "send the documents one by one",
+        "details": [],
+        "issues": [],
+    }
+    payload = json.dumps(body).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(payload)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": payload})

@@ -1,0 +1,300 @@
+"""Request and response bodies of the API (pydantic at the edge; the domain's own types stay inside)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Identifier = Annotated[str, Field(min_length=1, max_length=300)]
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Key = Annotated[str, Field(min_length=1, max_length=512)]
+PropertyValue = str | int | float | bool | list[str] | None
+
+
+class Strict(BaseModel):
+    """Unknown members and silent conversions are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class JobDocumentBody(BaseModel):
+    doc_id: str
+    state: str
+    reason: dict[str, str] | None = None
+
+
+class JobBody(BaseModel):
+    """A job; final when ``state`` is ``completed`` or ``failed`` (any document failed)."""
+
+    job_id: str
+    kind: str
+    state: str
+    created_at: str
+    documents: list[JobDocumentBody]
+
+
+class Accepted(BaseModel):
+    """Acknowledged: payload and event are durable. Poll the job."""
+
+    job_id: str
+    replayed: bool = Field(description="true when an earlier request with the same Idempotency-Key made the job")
+
+
+class DocumentBody(BaseModel):
+    """A ledger row."""
+
+    doc_id: str
+    source: str
+    native_id: str
+    state: str
+    version: int
+    job_id: str
+    reason: dict[str, str] | None = None
+    updated_at: str
+
+
+class DocumentPage(BaseModel):
+    documents: list[DocumentBody]
+    next_after: str | None = None
+
+
+class HistoryBody(BaseModel):
+    """One link of the audit chain."""
+
+    action: str
+    at: str
+    detail: dict[str, Any]
+    previous: str
+    hash: str
+
+
+class DocumentDetail(DocumentBody):
+    history: list[HistoryBody]
+
+
+class Filters(Strict):
+    """All given conditions must hold."""
+
+    sources: Annotated[list[Identifier], Field(max_length=16)] = []
+    doc_ids: Annotated[list[Identifier], Field(max_length=1000)] = []
+    sections: Annotated[list[Identifier], Field(max_length=64)] = []
+    kinds: Annotated[list[Identifier], Field(max_length=16)] = []
+    intents: Annotated[list[Identifier], Field(max_length=16)] = []
+    conditions: Annotated[list[Identifier], Field(max_length=64)] = []
+    year_from: Annotated[int, Field(ge=1000, le=3000)] | None = None
+    year_to: Annotated[int, Field(ge=1000, le=3000)] | None = None
+
+
+RetrieverName = Literal["bm25", "sparse", "dense"]
+
+
+class RetrieveRequest(Strict):
+    """A question. ``retrievers`` restricts which are asked; ``fusion`` is min-max-normalised scores or reciprocal ranks."""
+
+    query: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
+    top_k: Annotated[int, Field(ge=1, le=200)] = 20
+    retrievers: Annotated[list[RetrieverName], Field(min_length=1, max_length=3)] = ["bm25", "sparse", "dense"]
+    fusion: Literal["minmax", "rrf"] = "minmax"
+    filters: Filters = Filters()
+
+
+class RetrievedChunk(BaseModel):
+    chunk_id: str
+    doc_id: str
+    source: str
+    native_id: str
+    title: str
+    text: str
+    section: str
+    start: int
+    end: int
+    score: float
+    scores: dict[str, float]
+
+
+class RetrieveMeta(BaseModel):
+    retrievers_used: list[str]
+    fusion: str
+    degraded: bool
+    timings_ms: dict[str, float]
+
+
+class RetrieveResponse(BaseModel):
+    results: list[RetrievedChunk]
+    warnings: list[str]
+    meta: RetrieveMeta
+
+
+class ChunkBody(BaseModel):
+    chunk_id: str
+    doc_id: str
+    index: int
+    start: int
+    end: int
+    text: str
+    section: str
+    kind: str
+    title_path: str
+    loinc: str | None = None
+    intent: str
+
+
+class ChunkList(BaseModel):
+    chunks: list[ChunkBody]
+
+
+class ByDocument(Strict):
+    """Names one ingested document."""
+
+    doc_id: Identifier
+
+
+class ChunkRequest(ByDocument):
+    """Chunks are computed again from the stored IR; ``persist`` replaces the stored ones."""
+
+    persist: bool = False
+
+
+class ExtractionBody(BaseModel):
+    """The records of one kind; each has its spans, and each quote equals the slice of the document's text."""
+
+    doc_id: str
+    extractor: str
+    kind: str
+    records: list[dict[str, Any]]
+
+
+class ExtractionPage(BaseModel):
+    extractions: list[ExtractionBody]
+    next_after: str | None = None
+
+
+class Ref(Strict):
+    label: Name
+    key: Key
+
+
+class NodeBody(Strict):
+    label: Name
+    key: Key
+    properties: Annotated[dict[Name, PropertyValue], Field(max_length=64)] = {}
+
+
+class EdgeBody(Strict):
+    type: Name
+    source: Ref
+    target: Ref
+    qualifier: Annotated[str, Field(max_length=256)] = ""
+    properties: Annotated[dict[Name, PropertyValue], Field(max_length=64)] = {}
+
+
+class GraphWrite(Strict):
+    """A batch of the graph, written all or nothing behind the SHACL gate. ``write_id`` makes it repeatable."""
+
+    write_id: Annotated[str, Field(min_length=8, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
+    nodes: Annotated[list[NodeBody], Field(max_length=1000)]
+    edges: Annotated[list[EdgeBody], Field(max_length=2000)] = []
+
+
+class GraphWritten(BaseModel):
+    """``in_graph`` true: durable and in the graph (200). False: durable, the graph is away, the job tells when it is in (202)."""
+
+    write_id: str
+    in_graph: bool
+    job_id: str
+    nodes: int
+    edges: int
+
+
+class GraphWriteStatus(BaseModel):
+    write_id: str
+    status: Literal["staged", "applied"]
+    staged_at: str
+    payload_sha256: str
+
+
+class StoredNodeBody(BaseModel):
+    label: str
+    key: str
+    properties: dict[str, PropertyValue]
+    supporters: list[str]
+
+
+class StoredEdgeBody(BaseModel):
+    type: str
+    source: Ref
+    target: Ref
+    qualifier: str
+    properties: dict[str, PropertyValue]
+    supporters: list[str]
+
+
+class GraphPage(BaseModel):
+    """A page of the stored graph; go on with ``next_cursor`` until it is null."""
+
+    nodes: list[StoredNodeBody]
+    edges: list[StoredEdgeBody]
+    next_cursor: str | None = None
+
+
+class DeadLetterBody(BaseModel):
+    letter_id: str
+    kind: str
+    subject: str
+    reason: str
+    issues: Any
+    status: str
+    attempts: int
+    created_at: str
+
+
+class DeadLetterPage(BaseModel):
+    dead_letters: list[DeadLetterBody]
+    next_after: str | None = None
+
+
+class Topic(Strict):
+    """What a dossier is about."""
+
+    condition: Annotated[str, Field(min_length=2, max_length=200, pattern=r"\S")]
+    intervention: Annotated[str, Field(min_length=2, max_length=200)] | None = None
+    outcome: Annotated[str, Field(min_length=2, max_length=200)] | None = None
+
+
+class DossierRequest(Strict):
+    topic: Topic
+    format: Literal["json", "markdown", "html"] = "json"
+    filters: Filters = Filters()
+
+
+class ServiceState(BaseModel):
+    ok: bool
+    latency_ms: float
+    detail: str = ""
+
+
+class Readiness(BaseModel):
+    """Real probes of every server. ``degraded`` still answers; ``down`` is 503."""
+
+    status: Literal["ready", "degraded", "down"]
+    services: dict[str, ServiceState]
+    failpoints: Literal["absent", "armed"]
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+class Version(BaseModel):
+    api_version: str
+    package_version: str
+    extractor: str
+    components: dict[str, str]
+
+
+class Counts(BaseModel):
+    """How much there is: ledger rows by state, chunks, index rows, graph elements."""
+
+    records: dict[str, int]
+    graph: dict[str, int]

@@ -1,0 +1,88 @@
+"""Two loops beside the consumers: the outbox relay and the graph applier.
+
+Several workers may run them at once: relaying twice is harmless (events are told apart by their id where they take effect), and
+applying a batch twice writes the same graph.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+
+from system.evidence.steps import Ports, apply_batch, complete_applied
+from system.platform.errors import PlatformError, Unavailable
+from system.platform.ports import EventLog, StagedBatch
+
+LOG = logging.getLogger("system.worker")
+
+RELAY_LIMIT = 256
+RELAY_POLL_S = 0.2
+APPLY_POLL_S = 0.5
+APPLY_LIMIT = 32
+APPLY_AFTER_S = 1.0  # younger batches are still in the hands of whoever staged them
+PAUSE_S = 0.5
+
+
+class Relay:
+    """Moves committed outbox events to the event log, in order; ``wake`` makes it look at once."""
+
+    def __init__(self, log: EventLog, ports: Ports, stop: threading.Event) -> None:
+        self._log = log
+        self._ports = ports
+        self._stop = stop
+        self._wake = threading.Event()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    def run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if not self.relay_once():
+                    self._wake.wait(RELAY_POLL_S)
+                    self._wake.clear()
+            except Unavailable as error:
+                LOG.warning("relay waits: %s", error)
+                self._stop.wait(PAUSE_S)
+            except PlatformError:
+                LOG.exception("relay")
+                self._stop.wait(PAUSE_S)
+
+    def relay_once(self) -> int:
+        """Relay what is pending now; returns how many events."""
+        pending = self._ports.records.outbox_pending(RELAY_LIMIT)
+        if pending:
+            self._log.append([item.event for item in pending])
+            self._ports.records.outbox_relayed([item.position for item in pending])
+        return len(pending)
+
+
+class Applier:
+    """Applies graph batches that were staged while the graph was away, and completes their documents."""
+
+    def __init__(self, ports: Ports, stop: threading.Event) -> None:
+        self._ports = ports
+        self._stop = stop
+
+    def run(self) -> None:
+        while not self._stop.wait(APPLY_POLL_S):
+            try:
+                for staged in self._ports.records.staged_batches(APPLY_LIMIT):
+                    if self._stop.is_set():
+                        return
+                    if _age_s(staged) >= APPLY_AFTER_S:
+                        self._apply(staged)
+            except Unavailable as error:
+                LOG.warning("applier waits: %s", error)
+                self._stop.wait(PAUSE_S)
+            except PlatformError:
+                LOG.exception("applier")
+
+    def _apply(self, staged: StagedBatch) -> None:
+        apply_batch(self._ports, staged.batch, staged.payload_sha256)
+        complete_applied(staged.batch.supporter, self._ports)
+
+
+def _age_s(staged: StagedBatch) -> float:
+    return (dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(staged.staged_at)).total_seconds()

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from harness.cli.console import Console
+from harness.core.errors import Blocked
 from harness.journal.summary import Summary, decode_summary
 from harness.run.folder import SUMMARY
 from harness.run.project import load_project
@@ -22,6 +23,8 @@ def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
 
 def execute(namespace: argparse.Namespace) -> int:
     project = load_project()
+    if project.requirements_file is None:
+        raise Blocked("this project registers no requirements: harness.toml has no `requirements`")
     requirements = load_requirements(project.requirements_file)
     folder = Path(namespace.run) if namespace.run else project.reports / "latest"
     summary: Summary | None = decode_summary((folder / SUMMARY).read_bytes()) if (folder / SUMMARY).is_file() else None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
+from pathlib import Path
 
 from harness.core.errors import Blocked, HarnessError, UsageError
 from harness.core.units import Duration
 from harness.plugin.session import vector_cache
 from harness.run.project import load_project
-from harness.topology import registry
 from harness.topology.compose import load_topology
 from harness.topology.errors import TopologyError
+from harness.topology.folder import sweep
 from harness.topology.stack import Stack
 
 
@@ -69,13 +71,15 @@ def _status(namespace: argparse.Namespace) -> int:
         print(json.dumps({"stack": stack.stack_id, "services": rows}, sort_keys=True))
     else:
         for row in rows:
-            print(
-                f"{row['service']:<10} {row['state']:<9} {'healthy' if row['healthy'] else 'NOT HEALTHY':<12} pid {row['pid']} restarts {row['restarts']}"
-            )
+            health = "healthy" if row["healthy"] else "NOT HEALTHY"
+            print(f"{row['service']:<10} {row['state']:<9} {health:<12} pid {row['pid']} restarts {row['restarts']}")
     return 0 if all(row["healthy"] for row in rows) else 1
 
 
 def _heal(namespace: argparse.Namespace) -> int:
-    healed = registry.heal()
+    base = Path(tempfile.gettempdir())
+    before = {path.name for path in base.glob("eh-*") if path.is_dir()}
+    sweep(base)
+    healed = sorted(before - {path.name for path in base.glob("eh-*")})
     print(json.dumps({"removed": healed}) if namespace.json else f"removed {len(healed)} left-over stack folder(s)")
     return 0

@@ -11,19 +11,19 @@ from types import FrameType
 
 import pytest
 
+import harness
 from harness.cli.console import Console
 from harness.cli.summary_table import print_summary
 from harness.core.errors import UsageError, listing, nearest_word
 from harness.plugin.hooks import LAYERS, Brought
 from harness.plugin.progress import Progress
-from harness.plugin.session import Session
-from harness.report.publish import publishers
+from harness.plugin.session import Session, project_publishers, project_requirements
 from harness.run.project import Project, load_project
 from harness.run.registry import Registry
 from harness.run.run import Run
-from harness.traceability.registry import requirement_ids
 
 STOP_WITHIN_S = 5.0
+NEUTRAL_INI = Path(harness.__file__).parent / "suites" / "pytest.ini"  # a project's own options are for its own `pytest`
 
 
 def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -55,7 +55,7 @@ def make_run(project: Project, namespace: argparse.Namespace, required: tuple[st
     mode = "verify --full" if getattr(namespace, "full", False) else namespace.command
     return Run(
         Path(namespace.reports) if namespace.reports else project.reports,
-        registry=Registry.discover(requirement_ids(project.requirements_file)).with_tables(project.wing_tables(), project.folder),
+        registry=Registry.discover(project_requirements(project)).with_tables(project.wing_tables(), project.folder),
         project=project.folder,
         profile=profile,
         mode=mode,
@@ -63,7 +63,7 @@ def make_run(project: Project, namespace: argparse.Namespace, required: tuple[st
         seed=namespace.seed,
         data=project.data_dir(),
         required=required,
-        publishers=publishers(),
+        publishers=project_publishers(project),
     )
 
 
@@ -91,8 +91,10 @@ def run_layers(session: Session, layers: list[str], console: Console) -> bool:
         "no:cacheprovider",
         "--import-mode=importlib",
         "-c",
-        str(session.project.pytest_ini()),
+        str(NEUTRAL_INI),
     ]
+    # The command has imported itself before pytest could rewrite its assertions: they are not judged by pytest.
+    options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     options += [f"--rootdir={session.project.folder}", "--timeout=0"]
     with Interrupts() as interrupts:
         try:

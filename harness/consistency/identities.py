@@ -18,10 +18,11 @@ SHOWN = 3
 
 
 class SameIdentities(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``evidence``: name of this trial's capture; ``reference``: name under which the undisturbed run's capture was stored."""
+    """``evidence``: name of this trial's capture, compared with ``reference`` (a capture kept for the run) or ``against`` (same trial)."""
 
     evidence: str
-    reference: str
+    reference: str = ""
+    against: str = ""
 
 
 class SameIdentitiesChecker:
@@ -31,7 +32,8 @@ class SameIdentitiesChecker:
     parameters: ClassVar[type[msgspec.Struct]] = SameIdentities
 
     def check(self, view: RunView, trial: str, layer: str, parameters: SameIdentities) -> Sequence[CheckRow]:
-        reference = view.evidence(f"reference.{parameters.reference}", "")
+        against = parameters.against
+        reference = view.evidence(against, trial) if against else view.evidence(f"reference.{parameters.reference}", "")
         found = view.evidence(parameters.evidence, trial)
         verdict, value, reason = _compare(reference, found)
         return [

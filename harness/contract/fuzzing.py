@@ -83,8 +83,7 @@ def configuration_text(context: StepContext, table: ContractTable) -> str:
     """schemathesis.toml: header by variable, operations and checks left out. Every value is a JSON string, which TOML reads alike."""
     lines = []
     for label in table.exclude:
-        method, _, path = label.partition(" ")
-        lines += ["[[operations]]", f"include-method = {json.dumps(method)}", f"include-path = {json.dumps(path)}", "enabled = false"]
+        lines += ["[[operations]]", f"include-name = {json.dumps(label)}", "enabled = false"]
     for check in table.checks_off:
         lines += [f"[checks.{check}]", "enabled = false"]
     if table.role:

@@ -34,6 +34,8 @@ _PLAIN: Mapping[str, Fraction] = {"": Fraction(1), "1": Fraction(1), "%": Fracti
 BASE_UNITS: Mapping[str, str] = {"time": "s", "size": "B", "number": "", "number per time": "/s", "size per time": "B/s"}
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(.*?)\s*", re.DOTALL)
 MAX_TEXT = 100
+LARGEST: Mapping[str, int] = {"time": 10**9, "": 10**18}  # in base units; 10**9 s fits every clock and every wait
+SMALLEST = Fraction(1, 10**18)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,6 +106,9 @@ class Quantity:
         if cls.DIMENSION and found.dimension != cls.DIMENSION:
             raise UsageError(f"{text!r} is a {found.dimension}, not a {cls.DIMENSION}", remedy=f"write it like {_example(cls.DIMENSION)}")
         quantity = cls(Fraction(Decimal(match[1])) * found.scale, found)
+        largest = LARGEST.get(found.dimension, LARGEST[""])
+        if abs(quantity.base) > largest or 0 < abs(quantity.base) < SMALLEST:
+            raise UsageError(f"{text!r} is out of range", remedy=f"at most {largest:.0e} {BASE_UNITS[found.dimension]}".strip())
         if cls.DIMENSION and quantity.base < 0:
             raise UsageError(f"{text!r} is negative", remedy="give a value of 0 or more")
         return quantity

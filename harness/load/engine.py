@@ -197,8 +197,8 @@ class Engine:
             pace(plan.start_ns, canary_offsets, lambda index, due: canary.arrive(Exchange(index, due, canary_payload, ""))),
         )
         deadline = time.monotonic() + plan.timeout_s + 1.0
-        while (lane.waiting or canary.waiting) and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - a bounded wait for many answers, not for one event
+        while (lane.waiting or canary.waiting) and time.monotonic() < deadline:  # noqa: ASYNC110 - bounded, for many answers
+            await asyncio.sleep(0.01)
         lane.end_all()
         canary.end_all()
         self._requests.close()

@@ -18,12 +18,10 @@ from harness.core.errors import Blocked
 from harness.core.text import outside
 from harness.core.verdict import Verdict
 from harness.journal.events import TestOutcome
-from harness.plugin.session import NotPassed, Session, Trial
-from harness.report.publish import publishers
+from harness.plugin.session import NotPassed, Session, Trial, project_publishers, project_requirements
 from harness.run.project import load_project
 from harness.run.registry import Registry
 from harness.run.run import Run
-from harness.traceability.registry import requirement_ids
 
 if TYPE_CHECKING:
     from harness.run.owned import OwnedStack
@@ -79,6 +77,7 @@ class Brought:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.frame = LayerFrame(session)
+        session.brought = True
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[SESSION] = self.session
@@ -117,7 +116,7 @@ def make_session(config: pytest.Config) -> Session:
         )
         run = Run(
             project.reports,
-            registry=Registry.discover(requirement_ids(project.requirements_file)).with_tables(project.wing_tables(), project.folder),
+            registry=Registry.discover(project_requirements(project)).with_tables(project.wing_tables(), project.folder),
             project=project.folder,
             profile=profile,
             mode="pytest",
@@ -125,7 +124,7 @@ def make_session(config: pytest.Config) -> Session:
             seed=config.getoption("--harness-seed"),
             data=project.data_dir(),
         )
-        for publisher in publishers():
+        for publisher in project_publishers(project):
             run.publish(publisher)
         config.stash[SESSION] = Session(project, run, lambda _text: None)
         config.stash[LAYERS] = LayerFrame(config.stash[SESSION])
@@ -134,7 +133,7 @@ def make_session(config: pytest.Config) -> Session:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     session = config.stash.get(SESSION, None)
-    if session is None or session.run.mode != "pytest":
+    if session is None or session.brought:
         return
     config.stash[LAYERS].leave()
     finished = session.close()

@@ -13,18 +13,22 @@ import msgspec
 from harness.core.errors import Blocked
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
-from harness.journal.events import DataSet, EvidenceCaptured, Note
+from harness.journal.events import DataSet, EvidenceCaptured, Measured, Note
+from harness.report.publish import publishers
 from harness.run.judge import judge_trial
 from harness.run.owned import OwnedStack
 from harness.run.project import Project, cache_folder
-from harness.run.protocols import CheckRow, Target
-from harness.run.run import FinishedRun, Run
+from harness.run.protocols import CheckRow, RecordedEvent, Target
+from harness.run.run import FinishedRun, Publisher, Run
 from harness.run.trial import TrialResult, run_trial
+from harness.run.view import FolderView
 from harness.scenario.loader import load_scenario
 from harness.scenario.model import Scenario
 from harness.topology.compose import load_topology
 from harness.topology.errors import TopologyError
 from harness.topology.stack import Stack
+from harness.traceability.publish import matrix_publisher
+from harness.traceability.registry import requirement_ids
 
 Announce = Callable[[str], None]
 
@@ -65,6 +69,7 @@ class Session:
     """Everything fixtures need. ``announce`` tells people what goes on."""
 
     def __init__(self, project: Project, run: Run, announce: Announce, *, full: bool = False) -> None:
+        self.brought = False  # handed over by a command that closes it itself
         self.full = full  # whole data sets instead of the default selection
         self.project = project
         self.run = run
@@ -176,6 +181,11 @@ class Session:
         )
         self.run.journal.emit(event, sync=True)
 
+    def measured(self, metric: str) -> list[RecordedEvent]:
+        """What this run measured under that name so far, in order."""
+        view = FolderView(self.run.folder)
+        return [item for item in view.events(Measured.NAME) if isinstance(item.event, Measured) and item.event.metric == metric]
+
     def use_data(self, data: DataSet) -> None:
         self.run.use_data(data)
 
@@ -191,6 +201,18 @@ class Session:
                 self._owned.close()
             self._owned = None
         return self.run.finish(reason, detail)
+
+
+def project_requirements(project: Project) -> frozenset[str] | None:
+    """The requirement ids of a project; None where it registers none."""
+    return None if project.requirements_file is None else requirement_ids(project.requirements_file)
+
+
+def project_publishers(project: Project) -> tuple[Publisher, ...]:
+    """The reports of a run: page, JUnit, Allure, and the requirement matrix where the project has one."""
+    if project.requirements_file is None:
+        return publishers()
+    return (matrix_publisher(project.requirements_file, project.folder / "docs" / "detections.json"), *publishers())
 
 
 def vector_cache() -> Path:

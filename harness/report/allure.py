@@ -44,7 +44,9 @@ def publish_allure(folder: Path, summary: Summary) -> None:
         result = _result(summary, row, lengths.get(row.check, 0.0), ends.get(row.check) or _milliseconds(summary.started))
         (target / f"{result['uuid']}-result.json").write_bytes(jsonio.canonical(result))
     (target / "environment.properties").write_text(_environment(summary), encoding="utf-8")
-    categories = [{"name": f"{verdict}: proves nothing", "messageRegex": f"{verdict}.*"} for verdict in ("INCONCLUSIVE", "VACUOUS", "BLOCKED")]
+    categories = [
+        {"name": f"{verdict}: proves nothing", "messageRegex": f"{verdict}.*"} for verdict in ("INCONCLUSIVE", "VACUOUS", "BLOCKED")
+    ]
     (target / "categories.json").write_bytes(jsonio.pretty(categories))
 
 

@@ -1,4 +1,4 @@
-"""Draws a timeline as inline SVG: latency lines, errors, the canary's error; faults shaded. Words and numbers only, no text from outside."""
+"""Draws a timeline as inline SVG: latency lines, errors, the canary's error; faults shaded. Every text goes through ``_text``."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Size:
 WIDE = Size("wide", 1040, 64, 210, 10)
 NARROW = Size("narrow", 344, 52, 170, 4)
 TOP = 34  # room for the names of windows
-LANE = 14  # where lines go that have no answer
+LANE = 24  # where lines go that have no answer
 STRIP = 44
 GAP = 26
 
@@ -72,7 +72,7 @@ class Scale:
             share = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
         else:
             share = (value - self.low) / (self.high - self.low)
-        return self.bottom - min(max(share, 0.0), 1.0) * (self.bottom - self.top)
+        return float(self.bottom - min(max(share, 0.0), 1.0) * (self.bottom - self.top))
 
     def ticks(self) -> list[float]:
         return _log_ticks(self.low, self.high) if self.log else _linear_ticks(self.high)
@@ -127,13 +127,13 @@ def _scale(columns: Iterable[Floats], top: float, bottom: float) -> Scale:
 
 
 def _nice_up(value: float) -> float:
-    power = 10 ** math.floor(math.log10(value))
+    power: float = 10 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value * 0.999)
 
 
 def _linear_ticks(high: float) -> list[float]:
     raw = high / 4
-    power = 10 ** math.floor(math.log10(raw))
+    power: float = 10 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
     return [step * number for number in range(int(high / step + 1e-9) + 1)]
 
@@ -158,7 +158,7 @@ def _grid(scale: Scale, size: Size) -> Iterable[str]:
 def _lane(timeline: Timeline, size: Size) -> Iterable[str]:
     """The band above the scale, where a percentile lies that has no answer."""
     if any(bool((column == math.inf).any()) for column in timeline.percentiles_ms):
-        y = TOP + LANE / 2
+        y = TOP + LANE / 3
         yield f'<line class="lane" x1="{size.left}" x2="{size.left + size.inner}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield _text(size.left - 8, y + 4, "∞", "tick", "end")
 
@@ -166,7 +166,7 @@ def _lane(timeline: Timeline, size: Size) -> Iterable[str]:
 def _lines(timeline: Timeline, x: Callable[[float], float], scale: Scale) -> Iterable[str]:
     for name, column in reversed(list(zip(LINES, timeline.percentiles_ms, strict=True))):
         points = [
-            None if math.isnan(value) else (x(at), TOP + LANE / 2 if math.isinf(value) else scale.y(value))
+            None if math.isnan(value) else (x(at), TOP + LANE / 3 if math.isinf(value) else scale.y(value))
             for at, value in zip(timeline.times_s, column, strict=True)
         ]
         yield _path(points, name)
@@ -221,7 +221,6 @@ def _strip(size: Size, top: float, name: str) -> Iterable[str]:
 
 
 def _shades(shades: Sequence[Shade], timeline: Timeline, x: Callable[[float], float], bottom: float) -> Iterable[str]:
-    row = 0
     for shade in shades:
         left, right = x(max(shade.start_s, 0.0)), x(min(shade.end_s, timeline.span_s))
         if right <= left:
@@ -231,15 +230,15 @@ def _shades(shades: Sequence[Shade], timeline: Timeline, x: Callable[[float], fl
             if right - left > 7 * len(shade.name):
                 yield _text(left + 2, TOP - 13, shade.name, "label")
         else:
-            yield f'<rect class="{"fault" if shade.kind == "fault" else "window"}" x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{bottom - TOP:.1f}"/>'
-            row += 1
+            kind = "fault" if shade.kind == "fault" else "window"
+            yield f'<rect class="{kind}" x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{bottom - TOP:.1f}"/>'
 
 
 def _marks(marks: Sequence[Mark], timeline: Timeline, x: Callable[[float], float], bottom: float) -> Iterable[str]:
     for number, mark in enumerate(mark for mark in marks if 0 <= mark.at_s <= timeline.span_s):
         at = x(mark.at_s)
         anchor = "end" if mark.at_s > timeline.span_s * 0.7 else "start"
-        y = TOP + LANE + 12 + 15 * (number % 3)
+        y = TOP + LANE + 14 + 15 * (number % 3)
         yield f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{bottom:.1f}"/>'
         yield _text(at + (-5 if anchor == "end" else 5), y, mark.name, "mark-name", anchor)
 
@@ -259,9 +258,7 @@ def sparkline(times: Sequence[float], values: Sequence[float]) -> Markup:
         return Markup("")
     low, high = min(value for _, value in pairs), max(value for _, value in pairs)
     first, last = pairs[0][0], pairs[-1][0]
-    points = [
-        ((at - first) / max(last - first, 1e-9) * 316 + 2, 50 - (value - low) / max(high - low, 1e-12) * 44) for at, value in pairs
-    ]
+    points = [((at - first) / max(last - first, 1e-9) * 316 + 2, 50 - (value - low) / max(high - low, 1e-12) * 44) for at, value in pairs]
     return Markup('<svg class="spark" viewBox="0 0 320 54" role="img" aria-label="course over time">{}</svg>').format(
         Markup(_path(points, "p95"))  # noqa: S704 - numbers only
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,7 @@ class TrialView:
     generator: str
     has_faults: bool
     has_canary: bool
+    sparse: bool  # too few requests a second for a p99 of its own
     drawings: tuple[Drawing, ...]
 
 
@@ -78,27 +80,31 @@ def render(folder: Path, summary: Summary) -> str:
     exceptions = page.exceptions(summary)
     lengths = page.durations(run)
     matrix = run.matrix()
-    return _environment().get_template("page.html.j2").render(
-        s=summary,
-        sentence=page.sentence(summary),
-        headlines=page.headlines(summary),
-        exceptions=exceptions[: page.SHOWN_EXCEPTIONS],
-        hidden=exceptions[page.SHOWN_EXCEPTIONS :],
-        layers=page.layer_lines(summary),
-        trials=trials,
-        grids=_grids(run),
-        quality=page.quality(run),
-        others=_others(run, drawn),
-        series=[(event, sparkline(event.times_ns, event.values)) for event in page.series(run)],
-        groups=page.requirement_groups(matrix),
-        matrix=matrix,
-        statuses=[Status.VERIFIED, Status.UNPROVEN, Status.FAILING, Status.VACUOUS, Status.BLOCKED, Status.UNTESTED],
-        compact=list(page.compact(summary, lengths)),
-        tabled=len(summary.rows) <= page.TABLED_ROWS,
-        lengths=lengths,
-        notes=page.notes(run),
-        foreign=run.foreign(),
-        problems=list(dict.fromkeys(run.problems)),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            s=summary,
+            sentence=page.sentence(summary),
+            headlines=page.headlines(summary),
+            exceptions=exceptions[: page.SHOWN_EXCEPTIONS],
+            hidden=exceptions[page.SHOWN_EXCEPTIONS :],
+            layers=page.layer_lines(summary),
+            trials=trials,
+            grids=_grids(run),
+            quality=page.quality(run),
+            others=_others(run, drawn),
+            series=[(event, sparkline(event.times_ns, event.values)) for event in page.series(run)],
+            groups=page.requirement_groups(matrix),
+            matrix=matrix,
+            statuses=[Status.VERIFIED, Status.UNPROVEN, Status.FAILING, Status.VACUOUS, Status.BLOCKED, Status.UNTESTED],
+            compact=list(page.compact(summary, lengths)),
+            tabled=len(summary.rows) <= page.TABLED_ROWS,
+            lengths=lengths,
+            notes=page.notes(run),
+            foreign=run.foreign(),
+            problems=list(dict.fromkeys(run.problems)),
+        )
     )
 
 
@@ -127,6 +133,7 @@ def _trials(run: RunFolder) -> Iterator[TrialView]:
                 generator=_generator(run, started.trial),
                 has_faults=any(window.kind == "fault" for window in shades),
                 has_canary=bool(found[0].canary_p95_ms.size),
+                sparse=all(int(timeline.requests.max()) < 100 for timeline in found),
                 drawings=tuple(_drawing(run, started, timeline, shades) for timeline in found),
             )
 
@@ -145,13 +152,17 @@ def _drawing(run: RunFolder, started: TrialStarted, timeline: Timeline, windows:
     shades = [Shade(window.kind, window.name, since(window.start_ns), since(window.end_ns)) for window in windows]
     marks = [Mark(f"fault: {event.fault}", since(event.at_ns)) for event in run.of(FaultApplied, started.trial)]
     moments = {event.fault: event.at_ns for event in run.of(FaultApplied, started.trial)}
-    for event in run.of(RecoveryObserved, started.trial):
-        if event.fault in moments and event.counted_from == "injection":
-            marks.append(Mark("recovered", since(moments[event.fault]) + event.recovery_s))
+    marks += [
+        Mark("recovered", since(moments[event.fault]) + event.recovery_s)
+        for event in run.of(RecoveryObserved, started.trial)
+        if event.fault in moments and event.counted_from == "injection"
+    ]
     title = f"Response time of {timeline.operation} in {started.trial} by second"
     total, errors = int(timeline.requests.sum()), int(timeline.errors.sum())
-    figures = [(name, numbers.seconds(value / 1000)) for name, value in zip(LINES, timeline.overall_ms, strict=True)]
-    figures += [("requests", numbers.short(total)), ("failed", numbers.short(errors))]
+    figures = [
+        (name, "∞" if value == math.inf else numbers.seconds(value / 1000)) for name, value in zip(LINES, timeline.overall_ms, strict=True)
+    ]
+    figures += [("requests", numbers.whole(total)), ("failed", numbers.whole(errors))]
     return Drawing(timeline.operation or "requests", charts(timeline, shades, marks, title), tuple(figures))
 
 
@@ -182,7 +193,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(words=WORDS, status_words=STATUS_WORDS, Verdict=Verdict, Status=Status, style=_style())
-    environment.filters.update(seconds=numbers.seconds, quantity=numbers.quantity, short=numbers.short)
+    environment.filters.update(seconds=numbers.seconds, quantity=numbers.quantity, short=numbers.short, whole=numbers.whole)
     return environment
 
 

@@ -28,18 +28,19 @@ def encoded(summary: Summary, lengths: dict[str, float]) -> bytes:
     by_layer: dict[str, list[Row]] = defaultdict(list)
     for row in summary.rows:
         by_layer[row.layer or "run"].append(row)
-    root = ET.Element("testsuites", name="evidence-harness", **_counts(summary.rows), time=_time(summary.duration_s))
+    root = ET.Element("testsuites", {"name": "evidence-harness", **_counts(summary.rows), "time": _time(summary.duration_s)})
     for layer in summary.layers:
         by_layer.setdefault(layer.layer, [])
     took = {layer.layer: layer.duration_s for layer in summary.layers}
     for layer_name, rows in by_layer.items():
-        suite = ET.SubElement(root, "testsuite", name=clean(layer_name), **_counts(rows), time=_time(took.get(layer_name)))
-        suite.set("timestamp", clean(summary.started)[:19])
+        facts = {"name": clean(layer_name), **_counts(rows), "time": _time(took.get(layer_name)), "timestamp": clean(summary.started)[:19]}
+        suite = ET.SubElement(root, "testsuite", facts)
         _properties(suite, summary)
         for row in rows:
             _case(suite, row, lengths)
     ET.indent(root, " ")
-    return b'<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="utf-8") + b"\n"
+    text: str = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'.encode()
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, str]:

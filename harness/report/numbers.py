@@ -38,6 +38,6 @@ def quantity(value: float | None, unit: str) -> str:
     return f"{short(value)} {unit}"
 
 
-def count(number: int, one: str, many: str = "") -> str:
-    """``1 check``, ``1 204 checks``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u202f")
+def whole(number: int) -> str:
+    """A count, with thin spaces between thousands."""
+    return f"{number:,}".replace(",", "\u202f")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.core.clock import NS_PER_S
 from harness.core.text import one_line
@@ -31,11 +32,12 @@ from harness.journal.events import (
 from harness.journal.requirements import RequirementMatrix, RequirementRow, Status
 from harness.journal.summary import LayerSummary, MetricRow, Row, Summary
 from harness.report.folder import RunFolder
-from harness.report.numbers import quantity, seconds, short
+from harness.report.numbers import quantity, seconds, short, whole
 
 SHOWN_EXCEPTIONS = 200
 SHOWN_TABLE_ROWS = 500
 TABLED_ROWS = 300  # more checks than this are listed compactly, by file
+_NUMBER = re.compile(r"[-+−]?[0-9.,\u202f]+(?: ?[%a-zA-Z/µ]{0,5})?$|[–∞]$")
 QUIET_CHANGES = frozenset({"started", "healthy"})
 
 
@@ -49,6 +51,18 @@ class Grid:
     numeric: frozenset[int] = frozenset()
     note: str = ""
     more: int = 0
+
+    def slim(self) -> Grid:
+        """Without the columns that are empty in every row."""
+        kept = [
+            number for number in range(len(self.columns)) if any(row[number : number + 1] not in ((), ("",), ("–",)) for row in self.rows)
+        ]
+        return dataclasses.replace(
+            self,
+            columns=tuple(self.columns[number] for number in kept),
+            rows=tuple(tuple(row[number] for number in kept if number < len(row)) for row in self.rows),
+            numeric=frozenset(place for place, number in enumerate(kept) if number in self.numeric),
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -157,7 +171,7 @@ def faults(folder: RunFolder) -> Grid | None:
         by = f"{seen.recovered_by}, from {seen.counted_from}" if seen else ""
         rows.append((event.trial, f"{event.kind} {event.target}", effect, *times, by, "undone" if key in undone else "not undone"))
     columns = ("trial", "fault", "proof of effect", "detected after", "recovered after", "recovered by", "state")
-    return Grid("Faults", columns, tuple(rows), frozenset({3, 4})) if rows else None
+    return Grid("Faults", columns, tuple(rows), frozenset({3, 4})).slim() if rows else None
 
 
 def services(folder: RunFolder) -> Grid | None:
@@ -173,7 +187,7 @@ def services(folder: RunFolder) -> Grid | None:
         rows.append((wall[11:23], event.service, event.change, str(event.pid), *delays, one_line(event.detail)))
     columns = ("time, UTC", "service", "what", "pid", "restart delay", "serve delay", "detail")
     shown = tuple(rows[:SHOWN_TABLE_ROWS])
-    return Grid("Service events", columns, shown, frozenset({3, 4, 5}), more=len(rows) - len(shown)) if rows else None
+    return Grid("Service events", columns, shown, frozenset({3, 4, 5}), more=len(rows) - len(shown)).slim() if rows else None
 
 
 def stages(folder: RunFolder) -> Grid | None:
@@ -182,7 +196,7 @@ def stages(folder: RunFolder) -> Grid | None:
         (event.trial, event.stage, event.outcome, seconds((event.end_ns - event.start_ns) / NS_PER_S), one_line(event.detail))
         for event in folder.of(DrillStage)
     )
-    return Grid("Recovery drill", ("trial", "stage", "outcome", "took", "detail"), rows, frozenset({3})) if rows else None
+    return Grid("Recovery drill", ("trial", "stage", "outcome", "took", "detail"), rows, frozenset({3})).slim() if rows else None
 
 
 def quality(folder: RunFolder) -> list[Grid]:
@@ -203,20 +217,33 @@ def _ranking(dataset: str, queries: int, documents: int, figures: Sequence[Retri
         values = (("–" if figure is None else f"{figure.value:.3f}{' ▲' if figure.value == best[figure.metric] else ''}") for figure in own)
         references = "; ".join(f"{figure.metric} {figure.reference}" for figure in own if figure and figure.reference)
         rows.append((retriever, *values, references))
-    note = f"{queries} queries over {documents} documents. ▲ marks the best of each column."
-    return Grid(dataset, ("retriever", *metrics, "reference"), tuple(rows), frozenset(range(1, len(metrics) + 1)), note)
+    note = f"{whole(queries)} queries over {whole(documents)} documents. ▲ marks the best of each column."
+    return Grid(dataset, ("retriever", *metrics, "reference"), tuple(rows), frozenset(range(1, len(metrics) + 1)), note).slim()
 
 
 def contract(folder: RunFolder) -> Grid | None:
-    """A line an operation, what was tried on it and what went wrong."""
-    rows = sorted(
-        (event.operation, event.check, str(event.cases), str(event.failures), one_line(event.detail))
-        for event in folder.of(OperationChecked)
-    )
-    rows.sort(key=lambda row: row[3] == "0")
+    """A line an operation, a column a kind of check: how many cases, and how many of them failed. Failing operations first."""
+    cells: dict[str, dict[str, OperationChecked]] = defaultdict(dict)
+    for event in folder.of(OperationChecked):
+        cells[event.operation][event.check] = event
+    checks = list(dict.fromkeys(check for own in cells.values() for check in own))
+    ordered = sorted(cells, key=lambda name: (not any(event.failures for event in cells[name].values()), name))
+    rows = [(name, *(_cases(cells[name].get(check)) for check in checks), _details(cells[name].values())) for name in ordered]
     shown = tuple(rows[:SHOWN_TABLE_ROWS])
-    columns = ("operation", "check", "cases", "failures", "detail")
-    return Grid("API contract", columns, shown, frozenset({2, 3}), more=len(rows) - len(shown)) if rows else None
+    columns = ("operation", *checks, "detail")
+    numeric = frozenset(range(1, len(checks) + 1))
+    note = "Cases tried on each operation."
+    return Grid("API contract", columns, shown, numeric, note, more=len(rows) - len(shown)).slim() if rows else None
+
+
+def _cases(event: OperationChecked | None) -> str:
+    if event is None:
+        return ""
+    return f"{whole(event.failures)} of {whole(event.cases)} failed" if event.failures else whole(event.cases)
+
+
+def _details(events: Iterable[OperationChecked]) -> str:
+    return "; ".join(f"{event.check}: {one_line(event.detail)}" for event in events if event.detail)
 
 
 def shapes(folder: RunFolder) -> Grid | None:
@@ -224,19 +251,32 @@ def shapes(folder: RunFolder) -> Grid | None:
     rows = []
     for event in folder.of(ShapeChecked):
         state = "violated" if event.violations else "holds" if event.focus_nodes else "vacuous"
-        rows.append((event.shape, str(event.focus_nodes), str(event.violations), state, one_line(event.detail)))
+        rows.append((event.shape, whole(event.focus_nodes), whole(event.violations), state, one_line(event.detail)))
     covered = sum(row[1] != "0" for row in rows)
     note = f"{covered} of {len(rows)} shapes had something to look at."
     columns = ("shape", "focus nodes", "violations", "state", "detail")
-    return Grid("SHACL shape coverage", columns, tuple(rows), frozenset({1, 2}), note) if rows else None
+    return Grid("SHACL shape coverage", columns, tuple(rows), frozenset({1, 2}), note).slim() if rows else None
 
 
 def tables(folder: RunFolder) -> list[Grid]:
     """Generic tables, as their wing wrote them."""
     return [
-        Grid(event.title or "Table", event.columns, event.rows[:SHOWN_TABLE_ROWS], note=event.note, more=max(0, len(event.rows) - SHOWN_TABLE_ROWS))
+        Grid(
+            event.title or "Table",
+            event.columns,
+            event.rows[:SHOWN_TABLE_ROWS],
+            _numeric(event),
+            event.note,
+            more=max(0, len(event.rows) - SHOWN_TABLE_ROWS),
+        )
         for event in folder.of(Table)
     ]
+
+
+def _numeric(table: Table) -> frozenset[int]:
+    """The columns whose every cell begins like a number."""
+    columns = zip(*table.rows, strict=False)
+    return frozenset(number for number, cells in enumerate(columns) if all(_NUMBER.match(cell) for cell in cells if cell))
 
 
 def measured(folder: RunFolder) -> Grid | None:
@@ -248,7 +288,7 @@ def measured(folder: RunFolder) -> Grid | None:
 
 def distributions(folder: RunFolder) -> Grid | None:
     """Histograms of any wing, by quantile."""
-    rows = tuple((event.trial, event.name, _tags(event.tags), str(event.count), *_hdr(event)) for event in folder.of(Histogram))
+    rows = tuple((event.trial, event.name, _tags(event.tags), whole(event.count), *_hdr(event)) for event in folder.of(Histogram))
     columns = ("trial", "histogram", "tags", "count", "p50", "p95", "p99", "max")
     return Grid("Distributions", columns, rows, frozenset({3, 4, 5, 6, 7})) if rows else None
 

@@ -85,7 +85,7 @@ def _timeline(
         operation=name,
         origin_ns=origin,
         bin_s=bin_s,
-        times_s=(np.arange(bins) + 0.5) * bin_s,
+        times_s=(np.arange(bins, dtype=np.float64) + 0.5) * np.float64(bin_s),
         percentiles_ms=_percentiles(index, latency, bins, QUANTILES),
         errors=errors,
         requests=np.bincount(index, minlength=bins),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.core.errors import HarnessError, UsageError
 from harness.core.text import outside
-from harness.core.verdict import Verdict, merge
+from harness.core.verdict import Verdict
 from harness.journal.events import TrialStarted
 from harness.journal.summary import MetricRow, Summary
 from harness.run import rollup
@@ -190,9 +190,9 @@ def _uncertified(certificates: Sequence[CheckRow]) -> str:
 
 
 def _broken(row: CheckRow, outcome: str, detail: str) -> CheckRow:
-    """A trial that did not complete makes its checks ABORTED or ERROR; a FAIL that was found stays one."""
+    """A trial that did not complete makes its checks ABORTED or ERROR, also those that failed: what they needed may be missing."""
     ended = OUTCOMES.get(outcome, Verdict.ERROR)
-    if ended is Verdict.PASS or row.verdict.badness <= ended.badness:
+    if ended is Verdict.PASS or row.verdict is ended:
         return row
-    found = f" (it had given {row.verdict})" if row.verdict is not ended else ""
-    return dataclasses.replace(row, verdict=merge([row.verdict, ended]), reason=f"the trial was not completed: {outcome}: {detail}{found}")
+    found = "" if row.verdict is Verdict.PASS else f" (it had given {row.verdict}: {row.reason})"
+    return dataclasses.replace(row, verdict=ended, reason=f"the trial was not completed: {outcome}: {detail}{found}")

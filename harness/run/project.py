@@ -102,10 +102,8 @@ class Project(msgspec.Struct, frozen=True):
             if not folder.is_dir():
                 raise UsageError(f"HARNESS_DATA_DIR names {given!r}, which is no folder", remedy="correct it or unset it")
             return folder
-        for folder in (self._local_data(), cache_folder() / "data"):
-            if folder is not None and (folder / "SHA256SUMS").is_file():
-                return folder
-        return None
+        candidates = (self._local_data(), cache_folder() / "data")
+        return next((found for found in candidates if found is not None and (found / "SHA256SUMS").is_file()), None)
 
     def _local_data(self) -> Path | None:
         path = self.folder / LOCAL_FILE
@@ -134,11 +132,6 @@ class Project(msgspec.Struct, frozen=True):
         if not path.exists():
             raise UsageError(f"the suite {suite!r} is not there", file=str(self.folder / FILE), remedy="correct its `suite`")
         return str(path)
-
-    def pytest_ini(self) -> Path:
-        """Pytest's configuration: the project's, or a neutral one shipped with the harness."""
-        own = self.folder / "pytest.ini"
-        return own if own.is_file() else Path(__file__).resolve().parent.parent / "suites" / "pytest.ini"
 
     def sample_dir(self) -> Path:
         """The corpus shipped with the project."""

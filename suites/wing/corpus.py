@@ -16,6 +16,11 @@ from harness.journal.events import DataSet
 SOURCES = ("ctgov", "jats", "spl", "pubmed")
 TRIALS = 10
 # Trials of the topics that the dossiers are about come first; the rest fills up in the order of the file.
+ABSTRACTS = (
+    *(f"biopython_pubmed{number}.xml" for number in (1, 2, 4, 5, 6, 7)),
+    *(f"ncbiutils_{name}.xml.gz" for name in ("double", "markup", "orcid")),
+    "pubmed_29768149.xml",
+)
 WANTED_TRIALS = ("NCT01367860", "NCT04770285", "NCT02856893")
 
 
@@ -97,9 +102,10 @@ def _labels(data: Path) -> Iterator[Payload]:
 
 
 def _abstracts(data: Path) -> Iterator[Payload]:
-    for name in ("biopython_pubmed1.xml", "biopython_pubmed2.xml", "biopython_pubmed4.xml", "biopython_pubmed6.xml", "pubmed_29768149.xml"):
+    for name in ABSTRACTS:
         content = _read(data / "pubmed_xml" / name)
-        yield Payload("pubmed", name, content, _count("pubmed", content))
+        content = gzip.decompress(content) if name.endswith(".gz") else content
+        yield Payload("pubmed", name.removesuffix(".gz"), content, _count("pubmed", content))
 
 
 def _read(path: Path) -> bytes:

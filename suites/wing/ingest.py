@@ -9,6 +9,7 @@ import msgspec
 
 from harness.core.errors import HarnessError
 from harness.core.units import Duration
+from harness.journal.events import Measured
 from harness.journal.segments import WRITES, SegmentWriter
 from harness.run.project import load_project
 from harness.run.protocols import MetricSpec, StepContext
@@ -36,7 +37,8 @@ class IngestDriver:
 
     def run(self, context: StepContext, parameters: Ingest) -> None:
         """Raises when a payload is not acknowledged, or a job not final, by the deadline."""
-        deadline_ns = context.now_ns() + parameters.deadline.ns
+        began_ns = context.now_ns()
+        deadline_ns = began_ns + parameters.deadline.ns
 
         def expired() -> bool:
             return context.now_ns() > deadline_ns or context.stop()
@@ -48,6 +50,8 @@ class IngestDriver:
             jobs = [(payload, _submit(context, api, payload, rows, expired)) for payload in _payloads(context, parameters)]
             for _payload, job_id in jobs:
                 _await(context, api, job_id, expired)
+        seconds = round((context.now_ns() - began_ns) / 1e9, 6)
+        context.journal.emit(Measured(trial=context.trial, metric="ingest_time", unit="s", value=seconds, tags={"step": context.step}))
 
 
 def _payloads(context: StepContext, parameters: Ingest) -> tuple[Payload, ...]:

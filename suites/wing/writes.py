@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, ClassVar
 
 import httpx
@@ -28,14 +29,15 @@ class GraphWrites(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def batch(write_id: str) -> dict[str, Any]:
     """A valid batch with ids of its own: an eligibility constraint of a study, with chunk, span and provenance."""
-    study = f"NCT{abs(hash_of(write_id)) % 10**8:08d}"
-    doc, chunk, activity = f"write:{write_id}", f"write:{write_id}:c0#00000000", f"activity:{write_id}"
+    study = f"NCT{int(digest(write_id)[:12], 16) % 10**8:08d}"
+    doc = f"ctgov:{study}#1:{digest(write_id)[:12]}"
+    chunk, activity = f"{doc}:c0#{digest(write_id)[:8]}", f"activity:{write_id}"
     quote = "Adults aged 18 years or older"
     return {
         "write_id": write_id,
         "nodes": [
             {"label": "Study", "key": study, "properties": {"nct_id": study, "title": f"Study of write {write_id}"}},
-            {"label": "Document", "key": doc, "properties": {"source": "ctgov", "native_id": study, "title": f"Write {write_id}"}},
+            {"label": "Document", "key": doc, "properties": {"source_system": "ctgov", "native_id": study, "title": f"Write {write_id}"}},
             {
                 "label": "Chunk",
                 "key": chunk,
@@ -63,11 +65,9 @@ def batch(write_id: str) -> dict[str, Any]:
     }
 
 
-def hash_of(text: str) -> int:
-    """A stable number of a text."""
-    import hashlib
-
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+def digest(text: str) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _edge(type_: str, source: tuple[str, str], target: tuple[str, str], **properties: Any) -> dict[str, Any]:

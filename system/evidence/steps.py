@@ -21,7 +21,7 @@ from system.evidence.graph.build import document_batch
 from system.evidence.ir import Chunk, Document, Source, document_id
 from system.evidence.records import Extraction
 from system.evidence.sources import parse
-from system.evidence.sources.split import SplitItem, split
+from system.evidence.sources.split import SplitFailure, SplitItem, split
 from system.platform.errors import BadInput, Conflict, GateRefused, Unavailable
 from system.platform.ports import (
     ChunkRow,
@@ -30,8 +30,6 @@ from system.platform.ports import (
     Graph,
     GraphBatch,
     LedgerRow,
-    NewDeadLetter,
-    NewDocument,
     NodeRef,
     Objects,
     OutboxEvent,
@@ -40,6 +38,7 @@ from system.platform.ports import (
     SparseModel,
     Transition,
 )
+from system.platform.record_types import NewDeadLetter, NewDocument
 
 _IR_ENCODER = msgspec.json.Encoder(order="deterministic")
 _IR_DECODER = msgspec.json.Decoder(Document)
@@ -77,7 +76,7 @@ def split_submission(event: OutboxEvent, ports: Ports) -> Outcome:
         return Outcome.SKIPPED
     source = Source(submission.source)
     rows: dict[str, NewDocument] = {}
-    for item in split(source, ports.objects.get(submission.raw_object)):
+    for item in _items(source, ports.objects.get(submission.raw_object)):
         raw_name = f"raw/{hashlib.sha256(item.raw).hexdigest()}"
         ports.objects.put(raw_name, item.raw)
         row = _new_row(source, item, raw_name, submission.job_id) if isinstance(item, SplitItem) else None
@@ -88,6 +87,23 @@ def split_submission(event: OutboxEvent, ports: Ports) -> Outcome:
     events = [_document_event("document.created", row.doc_id, 1) for row in rows.values() if row.reason is None]
     ports.records.create_documents(submission_id, tuple(rows.values()), events, event.event_id)
     return Outcome.DONE
+
+
+def _items(source: Source, payload: bytes) -> tuple[SplitItem | SplitFailure, ...]:
+    """The payload's items; a payload that cannot be used at all is one failed document, so that its job ends."""
+    try:
+        return split(source, payload)
+    except BadInput as reason:
+        return (SplitFailure(0, reason.place, reason, payload),)
+
+
+def fail_submission(event: OutboxEvent, reason: BadInput, ports: Ports) -> None:
+    """Splitting broke down for a reason of ours: the payload becomes one failed document, so that its job ends."""
+    submission = ports.records.submission(event.body["submission_id"])
+    if submission is not None:
+        source = Source(submission.source)
+        row = _failed_row(source, ports.objects.get(submission.raw_object), reason, submission.raw_object, submission.job_id)
+        ports.records.create_documents(event.body["submission_id"], (row,), [], event.event_id)
 
 
 def _new_row(source: Source, item: SplitItem, raw_name: str, job_id: str) -> NewDocument:
@@ -133,6 +149,12 @@ def index(event: OutboxEvent, ports: Ports) -> Outcome:
     row = _row_in(event, ports, "ir_ready")
     if row is None:
         return Outcome.SKIPPED
+    write_index(row, ports)
+    return _advance(event, ports, row, ("embedding",), "indexed")
+
+
+def write_index(row: LedgerRow, ports: Ports) -> None:
+    """Make the index hold exactly the chunks of this document; also how a lost index is rebuilt."""
     document = load_ir(row, ports.objects)
     chunks = ports.records.chunks_of(row.doc_id)
     rows = [chunk_row(document, item) for item in chunks]
@@ -140,7 +162,6 @@ def index(event: OutboxEvent, ports: Ports) -> Outcome:
     dense = ports.dense.embed(texts) if texts else []
     sparse = ports.sparse.encode(texts) if texts else []
     ports.search.replace_document(row.doc_id, rows, dense, sparse)
-    return _advance(event, ports, row, ("embedding",), "indexed")
 
 
 def extract_and_write(event: OutboxEvent, ports: Ports) -> Outcome:

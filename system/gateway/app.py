@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio.to_thread
 from fastapi import FastAPI
 from starlette.requests import Request
 
 from system.assembly import Platform, assemble
+from system.evidence.briefing.pooling import warm_up
 from system.gateway import problems, routes_answers, routes_graph, routes_ingest, routes_service
 from system.gateway.auth import KeyRing
 from system.gateway.middleware import BodyTooLargeError, Envelope, Metrics
+from system.gateway.threads import allow_threads
 from system.platform.settings import Settings, load_settings
-
-Result = TypeVar("Result")
-THREADS = 24  # requests at work at once; further ones wait in the event loop
 
 
 def application() -> FastAPI:
@@ -33,7 +31,7 @@ def create_app(settings: Settings, platform: Platform) -> FastAPI:
     app = FastAPI(
         title="Evidence platform",
         version="1.0.0",
-        description="Ingest biomedical documents, ground every fact in a span, write a SHACL-gated graph, retrieve and brief with citations. "
+        description="Ingest biomedical documents, ground every fact in a span, write a SHACL-gated graph, retrieve, brief with citations. "
         "All text offsets are Unicode code points, half-open, into the document's IR text.",
         lifespan=_lifespan,
         redirect_slashes=False,
@@ -44,7 +42,6 @@ def create_app(settings: Settings, platform: Platform) -> FastAPI:
     app.state.keys = KeyRing.of(settings)
     app.state.metrics = Metrics()
     app.state.readings = routes_service.Readings(platform.probes, failpoints=bool(settings.failpoints_socket))
-    app.state.run = _in_thread
     for routes in (routes_service, routes_ingest, routes_graph, routes_answers):
         app.include_router(routes.ROUTER)
     problems.install(app)
@@ -56,12 +53,9 @@ def create_app(settings: Settings, platform: Platform) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    allow_threads()
+    warm_up()
     yield
-
-
-async def _in_thread(call: Callable[..., Result], *arguments: Any) -> Result:
-    return await anyio.to_thread.run_sync(functools.partial(call, *arguments))
 
 
 def _too_large(request: Request, _error: Exception) -> Any:

@@ -10,7 +10,8 @@ from system.evidence.briefing.dossier import build_dossier
 from system.evidence.briefing.model import Topic, render_json
 from system.evidence.briefing.render_html import render_html
 from system.evidence.briefing.render_markdown import render_markdown
-from system.evidence.retrieval import Answer, Fusion, Query, Retrieved
+from system.evidence.fusion import Fusion
+from system.evidence.retrieval import Answer, Query, Retrieved
 from system.gateway import auth, schemas
 from system.gateway.problems import documented
 from system.platform.ports import SearchFilter

@@ -15,20 +15,8 @@ from system.evidence import steps
 from system.gateway import auth, schemas
 from system.gateway.problems import GraphIssue, documented, make, problem_response
 from system.platform.errors import BadInput, GateRefused, NotFound, Unavailable
-from system.platform.ports import (
-    DeadLetter,
-    GraphBatch,
-    GraphEdge,
-    GraphNode,
-    IdempotencyKey,
-    Job,
-    NewDeadLetter,
-    NodeRef,
-    PropertyValue,
-    StagedBatch,
-    StoredEdge,
-    StoredNode,
-)
+from system.platform.ports import GraphBatch, GraphEdge, GraphNode, NodeRef, PropertyValue, StagedBatch, StoredEdge, StoredNode
+from system.platform.record_types import DeadLetter, IdempotencyKey, Job, NewDeadLetter
 from system.stores.graph_schema import EDGE_TYPES, LABELS, edge_key
 
 ROUTER = APIRouter(prefix="/v1/kg")

@@ -17,8 +17,10 @@ from system.evidence.ir import Chunk, Source
 from system.evidence.records import Extraction, Kind
 from system.gateway import auth, schemas
 from system.gateway.problems import documented
+from system.gateway.threads import in_thread
 from system.platform.errors import BadInput, NotFound
-from system.platform.ports import IdempotencyKey, Job, LedgerRow, OutboxEvent, Submission
+from system.platform.ports import LedgerRow, OutboxEvent
+from system.platform.record_types import IdempotencyKey, Job, Submission
 
 ROUTER = APIRouter(prefix="/v1")
 DocId = Annotated[str, Path(min_length=1, max_length=300, description="document id, percent-encoded")]
@@ -57,7 +59,7 @@ async def ingest(
     payload = await request.body()
     if not payload:
         raise BadInput("the body is empty", "body", "send the document as the request body")
-    return await request.app.state.run(_receive, request, source, principal, idempotency_key, payload)
+    return await in_thread(_receive, request, source, principal, idempotency_key, payload)
 
 
 def _receive(request: Request, source: Source, principal: auth.Principal, idempotency_key: str | None, payload: bytes) -> schemas.Accepted:

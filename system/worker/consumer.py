@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Self
 
-from system.evidence.steps import Ports
+from system.evidence.steps import Ports, fail_submission
 from system.platform.errors import BadInput, PlatformError, Unavailable
 from system.platform.ports import EventLog, LogEntry, OutboxEvent, Transition
 from system.worker.table import Entry
@@ -116,6 +116,8 @@ class Consumer:
         """Fail the document with the reason. False while even that cannot be written."""
         reason = BadInput(f"{type(error).__name__}: {error}"[:500], event.topic, "a defect of the platform: report it with this document")
         try:
+            if event.topic == "submission.received":
+                fail_submission(event, reason, self._ports)
             row = self._ports.records.ledger_row(event.key)
             if row is not None and row.state not in _TERMINAL:
                 via = ("fetching",) if row.state == "pending" else ("parsing",) if row.state == "fetched" else ()

@@ -119,6 +119,15 @@ def test_only_documents_about_the_topic_count(full_shelf: Shelf) -> None:
     assert build_dossier(full_shelf, Topic("asthma", "Yoga")).bibliography == ()
 
 
+@pytest.mark.parametrize(
+    ("times", "source", "kept"), [(1, Source.JATS, False), (3, Source.JATS, True), (1, Source.PUBMED, True), (1, Source.SPL, True)]
+)
+def test_a_passing_mention_does_not_make_a_topic(shelf: Shelf, times: int, source: Source, *, kept: bool) -> None:
+    """A whole article must name the condition more than once or twice; an abstract or a label need not."""
+    shelf.put("a", ["It helps in asthma."] * times, title="Zen", source=source, conditions=())
+    assert bool(build_dossier(shelf, ASTHMA).bibliography) is kept
+
+
 def test_outcome_and_filters_narrow(full_shelf: Shelf) -> None:
     """The outcome keeps its effects only; an outcome nobody measured is a gap; sources and years are filters."""
     cough = build_dossier(full_shelf, Topic("asthma", "Zen", "cough"))

@@ -4,6 +4,7 @@ import gzip
 import os
 import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_real_chunks_are_slices_that_cover_their_documents(chunked) -> None:
     for document, chunks in chunked:
         assert chunks, document.doc_id
         assert all(c.text == document.text[c.start : c.end] for c in chunks)
-        assert all(a.end <= b.start for a, b in zip(chunks, chunks[1:], strict=False))
+        assert all(a.end <= b.start for a, b in pairwise(chunks))
         text = sum(len(c.text.replace(" ", "").replace("\n", "")) for c in chunks)
         blocks = [b for b in document.blocks if b.kind not in (BlockKind.HEADING, BlockKind.TITLE)] or document.blocks
         held = sum(len(document.text[b.start : b.end].replace(" ", "").replace("\n", "")) for b in blocks)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,7 @@ def test_cut_pieces_fit_and_cover(words: list[str], maximum: int) -> None:
     pieces = list(cut(text, 0, len(text), maximum))
     assert "".join(text[a:b] for a, b in pieces).replace(" ", "") == text.replace(" ", "")
     assert all(a < b and tokens(text[a:b]) <= maximum for a, b in pieces)
-    assert all(first[1] <= second[0] for first, second in zip(pieces, pieces[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in pairwise(pieces))
 
 
 @given(WORDS, WORDS)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -89,6 +90,8 @@ def _await(url: str, deadline: float) -> None:
         try:
             urllib.request.urlopen(url, timeout=1).close()
             return
+        except urllib.error.HTTPError:
+            return  # it answers: that is all that was waited for
         except OSError:
             if time.monotonic() > deadline:
                 raise
@@ -103,7 +106,8 @@ def judge(tmp_path: Path) -> Iterator[Callable[..., Judged]]:
     def execute(base_url: str, driver: str, configuration: Mapping[str, Any] = CONTRACT) -> Judged:
         registry = Registry.built_in().added(WINGS)
         checker = {"schemathesis": "contract_operations", "api_manners": "contract_manners"}[driver]
-        text = f"name: api\ntitle: The contract\nlayer: contract\ntimeline: [{{step: act, driver: {driver}}}]\nchecks: [{{checker: {checker}}}]\n"
+        head = "name: api\ntitle: The contract\nlayer: contract\n"
+        text = f"{head}timeline: [{{step: act, driver: {driver}}}]\nchecks: [{{checker: {checker}}}]\n"
         run = Run(tmp_path / "reports", registry=registry, project=tmp_path, seed=11)
         runs.append(run)
         run.configuration = configuration

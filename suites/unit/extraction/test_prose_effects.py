@@ -157,6 +157,14 @@ def test_context_is_stated_or_absent(prose: Make) -> None:
             "placebo",
         ),
         ("Zen versus placebo: cough, odds ratio 2.0 (95% CI 1.5 to 2.5).", "cough", "Zen", "placebo"),
+        ("Smoking was associated with a higher risk of stroke (OR 1.7; 95% CI 1.1 to 2.8).", "stroke", "", ""),
+        ("An increase in CPI predicted mortality (HR 2.1, p = 0.004).", "", "", ""),
+        (
+            "Failure to close a duct fell: the risk of failure to close a duct was low (RR 0.41, 95% CI 0.27 to 0.64).",
+            "failure to close a duct",
+            "",
+            "",
+        ),
         ("The mean difference between the control and the zen group was 111 m (95% CI 65 to 139 m).", "", "", ""),
     ],
 )

@@ -165,6 +165,30 @@ def test_mutated_real_files_give_documents_or_refusals(real_file, source: Source
         check(source, raw, name)
 
 
+FLOODS = {
+    "empty-marks": b"<p>" + b"<sup/>" * 20_000 + b"</p>",
+    "paragraphs": b"<p>a</p>" * 20_000,
+    "notes-in-a-cell": b"<table-wrap><table><tr><td>" + b"<fn><p>1</p></fn>" * 20_000 + b"</td></tr></table></table-wrap>",
+    "items": b"<list>" + b"<list-item><p>a</p></list-item>" * 20_000 + b"</list>",
+    "tables": b"<table-wrap><table><tr><td>1</td></tr></table></table-wrap>" * 5_000,
+    "cells": b"<table-wrap><table><tr>" + b"<td>1</td>" * 50_000 + b"</tr></table></table-wrap>",
+    "long-titles": (b"<sec><title>" + b"tt" * 10_000 + b"</title>") * 90 + b"<p>b</p>" * 300 + b"</sec>" * 90,
+    "tex": b"<p><inline-formula><tex-math>" + b"\\begin{document}" * 50_000 + b"</tex-math></inline-formula></p>",
+    "no-sentence-end": b"<p>" + b"A. " * 200_000 + b"</p>",
+    "one-word": b"<p>" + b"x" * 1_000_000 + b"</p>",
+    "brackets": b"<p>" + b".)" * 200_000 + b"</p>",
+}
+
+
+@pytest.mark.parametrize("name", list(FLOODS))
+def test_floods_stay_linear(sample, name: str) -> None:
+    """An article flooded with one thing is read and cut within seconds."""
+    raw = sample(Source.JATS).replace(b"</body>", b"<sec>" + FLOODS[name] + b"</sec></body>")
+    started = time.monotonic()
+    assert answer(Source.JATS, raw)[0] == 1
+    assert time.monotonic() - started < LIMIT_S
+
+
 @pytest.mark.parametrize("source", list(Source))
 def test_every_sample_sent_as_another_source_is_refused(sample, source: Source) -> None:
     """Swapped sources never give a document."""

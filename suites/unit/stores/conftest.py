@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
@@ -22,6 +26,14 @@ import redis
 from system.platform.settings import Settings
 
 NOBODY = 65534
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+def die_with_the_tests() -> None:
+    """In the child before exec: a test run that is itself killed leaves no server behind."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @dataclasses.dataclass
@@ -65,6 +77,13 @@ class Engine:
     def resume(self) -> None:
         for one in self.family():
             one.resume()
+
+
+def launch(command: Sequence[object], log_path: Path, **options: Any) -> subprocess.Popen[bytes]:
+    """A server in a session of its own that logs to a file."""
+    with log_path.open("ab") as log:
+        options.update(stdout=log, stderr=log, cwd="/", start_new_session=True)
+        return subprocess.Popen([str(one) for one in command], preexec_fn=die_with_the_tests, **options)  # noqa: PLW1509 - prctl only
 
 
 def wait_until(condition: Callable[[], object], deadline_s: float = 20.0) -> None:
@@ -159,8 +178,7 @@ def postgres(home: Path) -> Iterator[Engine]:
             "-c",
             "shared_buffers=64MB",
         ]
-        with (home / "postgres.log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd="/", start_new_session=True, **identity)
+        return launch(command, home / "postgres.log", env=environment, **identity)
 
     def ready() -> None:
         url = f"postgresql://eh@127.0.0.1:{port}/postgres"
@@ -180,11 +198,10 @@ def _valkey(home: Path, name: str, *options: str) -> Engine:
     folder.mkdir()
     password = (home / "secrets" / f"{name}_password").read_text()
     config = folder / "valkey.conf"
-    config.write_text(f"bind 127.0.0.1\nport {port}\ndir {folder}\nrequirepass {password}\nsave ''\n" + "\n".join(options) + "\n")
+    config.write_text(f"bind 127.0.0.1\nport {port}\ndir \"{folder}\"\nrequirepass {password}\nsave ''\n" + "\n".join(options) + "\n")
 
     def start() -> subprocess.Popen[bytes]:
-        with (folder / "log").open("ab") as log:
-            return subprocess.Popen([str(binary), str(config)], stdout=log, stderr=log, cwd="/", start_new_session=True)
+        return launch([str(binary), str(config)], folder / "log")
 
     def ready() -> None:
         with contextlib.closing(redis.Redis(port=port, password=password)) as client:

@@ -167,7 +167,6 @@ class _Builder:
         for section, records in (
             ("Dosing", self._evidence.doses[:1]),
             ("Safety", [e for e in self._evidence.events if e.serious][:1]),
-            ("PICO", self._evidence.picos[:1]),
         ):
             for record in records:
                 yield self._item(record, _describe(record), section)

@@ -94,4 +94,4 @@ def _frequency(per_day: float | None) -> str:
 
 def _listed(values: Sequence[str]) -> str:
     more = len(values) - _SHOWN
-    return "; ".join(values[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    return "; ".join(value.rstrip(" .;") for value in values[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")

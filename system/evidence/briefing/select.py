@@ -14,6 +14,7 @@ from system.evidence.ir import Document, Source
 from system.evidence.records import AdverseEvent, Criterion, Dose, Effect, Extraction, Pico
 from system.platform.ports import SearchFilter
 
+_MENTIONS = 3  # a whole article mentions many conditions in passing; an abstract or a label that names one is about it
 MAX_DOCUMENTS = 200  # a dossier reads at most this many documents
 _STOP_WORDS = frozenset("a an and at by for from in of on or patients risk the to with without".split())  # noqa: SIM905 - reads as a list of words
 _WORD = re.compile(r"[^\W_]+")
@@ -58,9 +59,13 @@ def select(source: EvidenceSource, topic: Topic, filters: SearchFilter) -> Evide
 
 
 def is_about(document: Document, topic: Topic) -> bool:
-    """Metadata or title hold the words of one part of the condition, or the text names that part as a phrase; likewise the intervention."""
+    """Whether metadata or title hold the words of one part of the condition, or the text names that part.
+
+    A whole article must name it more than in passing. The intervention, where one is asked for, must be named too.
+    """
     parts = [part for part in re.split(r"\band\b|,|;|/", topic.condition) if _words(part)]
-    condition = not parts or any(_holds(_subject(document), part) or _phrase(document.text, part) for part in parts)
+    enough = _MENTIONS if document.source is Source.JATS else 1
+    condition = not parts or any(_holds(_subject(document), part) or _mentions(document.text, part) >= enough for part in parts)
     return condition and _names(document, topic.intervention)
 
 
@@ -122,7 +127,7 @@ def _passes(document: Document, filters: SearchFilter) -> bool:
 
 
 def _names(document: Document, intervention: str) -> bool:
-    return not intervention.strip() or _holds(_subject(document), intervention) or _phrase(document.text, intervention)
+    return not intervention.strip() or _holds(_subject(document), intervention) or _mentions(document.text, intervention) > 0
 
 
 def _subject(document: Document) -> str:
@@ -134,9 +139,10 @@ def _holds(text: str, wanted: str) -> bool:
     return _words(wanted) <= _words(text)
 
 
-def _phrase(text: str, phrase: str) -> bool:
+def _mentions(text: str, phrase: str) -> int:
+    """How often the words of ``phrase`` stand side by side in ``text``."""
     words = _WORD.findall(phrase.casefold())
-    return bool(words) and re.search(r"(?<!\w)" + r"[\W_]+".join(map(re.escape, words)) + r"(?!\w)", text.casefold()) is not None
+    return len(re.findall(r"(?<!\w)" + r"[\W_]+".join(map(re.escape, words)) + r"(?!\w)", text.casefold())) if words else 0
 
 
 def _words(text: str) -> frozenset[str]:

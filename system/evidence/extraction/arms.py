@@ -38,7 +38,7 @@ _PAIRS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
         (
-            rf"\b(?:receiving|taking|given|treated\s+with|assigned\s+to|randomi[sz]ed\s+to)\s+(?:the\s+)?{_ONE}{_GROUP}\s+"
+            rf"\b(?:receiving|taking|treated\s+with|assigned\s+to|randomi[sz]ed\s+to)\s+(?:the\s+)?{_ONE}{_GROUP}\s+"
             rf"(?:[^;.()]{{0,100}}?\s)??(?:{_TO}|than)\s+(?:in\s+|with\s+)?{_THOSE}{_OTHER}{_END}"
         ),
         rf"\b(?:treatment|therapy|use|administration)\s+(?:with|of)\s+{_ONE}\s+(?:was|were)\s+[^;.()]{{0,100}}?\s(?:{_TO}|than)\s+{_THOSE}{_OTHER}{_END}",

@@ -38,10 +38,19 @@ _SUBJECT = re.compile(
     r"(?:lower|higher|reduced|increased|decreased|shorter|longer|better|worse|greater|improved|prolonged|similar|less|more|smaller|different)\b(?!\s+likely))",
     re.IGNORECASE,
 )
-# What stands before a colon or straight before the measure, as in "Cough: odds ratio" or "Zen versus placebo: cough, odds ratio".
-_LABELLED = re.compile(r"(?:^|[:.]\s+)(?P<phrase>[A-Za-z][^,;:.()\[\]=<>]{2,60}?)\s*[:,(\[]?\s*$")
+# What stands before a colon or behind one, straight before the measure: "Cough: odds ratio", "Zen versus placebo: cough, odds ratio".
+_LABELLED = re.compile(
+    r"(?:(?:^|[;.]\s+)(?P<phrase>[A-Za-z][^,;:.()\[\]=<>]{2,60}?):|:\s+(?P<behind>[A-Za-z][^,;:.()\[\]=<>]{2,60}?),?)"
+    r"\s*$"
+)
+# What stands before these words is the exposure, not the outcome.
+_EXPOSES = re.compile(
+    r"\b(?:associated\s+with|predict(?:s|ed|ive|ors?)?(?:\s+of)?|(?:leads?|led|related|linked)\s+to|result"
+    r"(?:s|ed)\s+in|risk\s+factors?\s+for)\b",
+    re.IGNORECASE,
+)
 _NO_OUTCOME_WORDS = (
-    "than significantly conclusion conclusions finding findings overall adjusted unadjusted "
+    "than significantly days weeks months years conclusion conclusions finding findings overall adjusted unadjusted "
     "patients participants subjects women men children girls boys mothers infants adults individuals students cases controls "
     "people those groups group treatment we results in on to with by losers analysis difference differences both risk effect "
     "changes rate rates change it this these they there model models arm arms intervention control placebo the each all other "
@@ -99,12 +108,15 @@ def _outcome(sentence: str, start: int, name_end: int, clause_start: int) -> str
         if phrase:
             return phrase
     before = sentence[clause_start:start]
+    exposed = [match.end() for match in _EXPOSES.finditer(before)]
+    before = before[exposed[-1] :] if exposed else before
     candidates = [match for pattern in _BEFORE_NAME for match in pattern.finditer(before)]
     for match in sorted(candidates, key=lambda m: (m.re is not _BEFORE_NAME[0], -m.start("phrase"))):
         phrase = _clean(match["phrase"])
         if phrase:
             return phrase
-    subjects = [_clean(match["phrase"]) for match in (*_SUBJECT.finditer(before), *_LABELLED.finditer(before))]
+    subjects = [_clean(match["phrase"]) for match in _SUBJECT.finditer(before)]
+    subjects += [_clean(match["phrase"] or match["behind"]) for match in _LABELLED.finditer(before)]
     return next((phrase for phrase in reversed(subjects) if phrase), "")
 
 

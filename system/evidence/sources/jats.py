@@ -136,9 +136,9 @@ class _Reader:
     def _paragraph(self, node: Element, path: str, sections: Sections) -> None:
         self._flow(node, path, sections, BlockKind.PARAGRAPH)
 
-    def _flow(self, node: Element, path: str, sections: Sections, kind: BlockKind, lead: str = "") -> None:
+    def _flow(self, node: Element, path: str, sections: Sections, kind: BlockKind) -> None:
         """Running text: lists and quotes interrupt it, floats are read behind it."""
-        out = [lead, node.text or ""]
+        out = [node.text or ""]
         floats: list[tuple[str, Element, str]] = []
         for name, child, child_path in children(node, path):
             if name in _FLOATS:

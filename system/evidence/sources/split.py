@@ -144,9 +144,13 @@ def _values(source: Source, raw: bytes) -> Iterator[tuple[str, Json, bytes]]:
 
 
 def _lines(text: bytes, what: str) -> Iterator[tuple[str, Json, bytes]]:
+    seen = 0
     for number, line in enumerate(text.split(b"\n"), 1):
         if not line.strip():
             continue
+        seen += 1
+        if seen > MAX_ITEMS:
+            raise BadInput(f"the payload holds more than {MAX_ITEMS} lines", f"line {number}", "send it in smaller pieces")
         try:
             yield f"line {number}", decode_json(line, what), b""
         except BadInput as error:

@@ -1,0 +1,84 @@
+"""An independent reading of the sources: standard library only, no code shared with the platform.
+
+It counts what the platform must have found: documents, table cells, adverse-event rows, effects, sections.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from typing import Any
+
+DIFFERENCE_WORDS = ("mean difference", "ls mean", "least squares mean")
+XHTML = "{http://www.w3.org/1999/xhtml}"
+
+
+def adverse_event_rows(content: bytes) -> list[tuple[str, bool, str, int | None, int | None]]:
+    """(term, serious, group id, affected, at risk) for every event and arm of a study."""
+    module = json.loads(content).get("resultsSection", {}).get("adverseEventsModule", {})
+    rows = []
+    for kind, serious in (("seriousEvents", True), ("otherEvents", False)):
+        for event in module.get(kind, []):
+            for stat in event.get("stats", []):
+                rows.append((event["term"], serious, stat["groupId"], stat.get("numAffected"), stat.get("numAtRisk")))
+    return rows
+
+
+def eligibility_ages(content: bytes) -> tuple[str | None, str | None]:
+    """Minimum and maximum age as the registry states them."""
+    module = json.loads(content)["protocolSection"].get("eligibilityModule", {})
+    return module.get("minimumAge"), module.get("maximumAge")
+
+
+def stated_effects(content: bytes) -> list[tuple[str, str]]:
+    """(measure, value) of every analysis that compares two groups and states a value: what *may* be an effect."""
+    module = json.loads(content).get("resultsSection", {}).get("outcomeMeasuresModule", {})
+    found = []
+    for measure in module.get("outcomeMeasures", []):
+        for analysis in measure.get("analyses", []):
+            if len(analysis.get("groupIds", [])) >= 2 and analysis.get("paramValue") not in (None, ""):
+                found.append((str(analysis.get("paramType", "")), str(analysis["paramValue"])))
+    return found
+
+
+def table_cells(content: bytes) -> int:
+    """td and th of every table of an article, wherever it stands."""
+    root = _root(content)
+    return sum(1 for element in root.iter() if _local(element) in {"td", "th"})
+
+
+def section_codes(content: bytes) -> set[str]:
+    """LOINC codes of a label's sections."""
+    root = _root(content)
+    found: set[str] = set()
+    for section in (element for element in root.iter() if _local(element) == "section"):
+        for child in section:
+            if _local(child) == "code" and child.get("codeSystem") == "2.16.840.1.113883.6.1" and child.get("code"):
+                found.add(str(child.get("code")))
+    return found
+
+
+def pubmed_ids(content: bytes) -> list[str]:
+    """PMID of every record of a set."""
+    root = _root(content)
+    return [str(article.findtext("MedlineCitation/PMID")) for article in root.iter("PubmedArticle")]
+
+
+def abstract_words(content: bytes) -> list[int]:
+    """Words of each record's abstract."""
+    root = _root(content)
+    return [sum(len("".join(part.itertext()).split()) for part in article.iter("AbstractText")) for article in root.iter("PubmedArticle")]
+
+
+def trial_id(content: bytes) -> str:
+    return str(json.loads(content)["protocolSection"]["identificationModule"]["nctId"])
+
+
+def _root(content: bytes) -> ET.Element:
+    text = re.sub(rb"<!DOCTYPE[^\[>]*(?:\[[^\]]*\])?[^>]*>", b"", content, count=1)
+    return ET.fromstring(text)
+
+
+def _local(element: Any) -> str:
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -27,7 +28,8 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._began = time.monotonic()
-        self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        # A descriptor of its own: pytest captures the usual one while tests run, and progress must be seen then too.
+        self.err = RichConsole(file=os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace"), highlight=False, soft_wrap=True)
         self.out = RichConsole(highlight=False, soft_wrap=True, quiet=quiet)
 
     def say(self, text: str) -> None:

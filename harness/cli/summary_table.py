@@ -13,12 +13,12 @@ from harness.journal.summary import MetricRow, Summary
 from harness.run.run import FinishedRun
 
 SHOWN_ROWS = 15
-# metric name, tag that must match, how it is shown
+# metric, what its tags or threshold must name, how it is shown
 HEADLINES: tuple[tuple[str, str, str], ...] = (
     ("documents_to_dossier", "", "documents to dossier"),
     ("grounded_quotes", "", "grounded quotes"),
     ("nDCG@10", "fused", "fused nDCG@10"),
-    ("response_time", "retrieve", "retrieve p95 under load"),
+    ("response_time", "p(95)", "retrieve p95 under load"),
     ("recovery_time", "", "recovery after kill -9"),
     ("acknowledged_lost", "", "acknowledged writes lost"),
 )
@@ -70,12 +70,15 @@ def _exceptions(summary: Summary, console: Console) -> None:
 def figures(summary: Summary) -> list[tuple[str, str]]:
     """The headline figures that this run has."""
     found = []
-    for name, tag, label in HEADLINES:
-        metric = next((item for item in summary.metrics if item.name == name and _matches(item, tag) and item.value is not None), None)
+    for name, word, label in HEADLINES:
+        metric = next((item for item in summary.metrics if item.value is not None and _is(item, name, word)), None)
         if metric is not None:
-            found.append((label, f"{metric.value:.4g} {metric.unit}".replace(" 1", "").rstrip()))
+            found.append((label, f"{metric.value:.4g} {'' if metric.unit == '1' else metric.unit}".rstrip()))
     return found
 
 
-def _matches(metric: MetricRow, tag: str) -> bool:
-    return not tag or tag in metric.tags.values()
+def _is(metric: MetricRow, name: str, word: str) -> bool:
+    """A measured figure by its name, or a threshold's figure by the metric it is about."""
+    threshold = metric.tags.get("threshold", "")
+    named = metric.name == name or threshold.startswith(name)
+    return named and (not word or word in metric.tags.values() or word in threshold)

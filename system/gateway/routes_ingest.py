@@ -23,6 +23,7 @@ from system.platform.ports import LedgerRow, OutboxEvent
 from system.platform.record_types import IdempotencyKey, Job, Submission
 
 ROUTER = APIRouter(prefix="/v1")
+# A native id may hold a slash (a DOI does): ids take the rest of the path, and the longer paths stand before the shorter.
 DocId = Annotated[str, Path(min_length=1, max_length=300, description="document id, percent-encoded")]
 Page = Annotated[int, Query(ge=1, le=500)]
 After = Annotated[str, Query(max_length=300)]
@@ -109,29 +110,8 @@ def documents(
     return schemas.DocumentPage(documents=[_document(row) for row in rows], next_after=rows[-1].doc_id if len(rows) == limit else None)
 
 
-@ROUTER.get("/documents/{doc_id}", response_model=schemas.DocumentDetail, responses=documented(400, 401, 403, 404, 503))
-def document(request: Request, doc_id: DocId, _principal: auth.IngestReader) -> schemas.DocumentDetail:
-    """A ledger row with its history (links of the audit chain)."""
-    ports = _ports(request)
-    row = _row(ports, doc_id)
-    history = [
-        schemas.HistoryBody(action=item.action, at=item.at, detail=dict(item.detail), previous=item.previous, hash=item.hash)
-        for item in ports.records.history(doc_id)
-    ]
-    return schemas.DocumentDetail(**_document(row).model_dump(), history=history)
-
-
-@ROUTER.delete("/documents/{doc_id}", status_code=204, responses=documented(400, 401, 403, 404, 503))
-def remove(request: Request, doc_id: DocId, _principal: auth.IngestWriter) -> Response:
-    """Remove a document and exactly what only it supported, in the graph, the index and the records."""
-    ports = _ports(request)
-    _row(ports, doc_id)
-    steps.delete_document(doc_id, ports)
-    return Response(status_code=204)
-
-
 @ROUTER.get(
-    "/documents/{doc_id}/ir",
+    "/documents/{doc_id:path}/ir",
     responses={
         200: {
             "description": "the IR: text, blocks, tables, span map; offsets are Unicode code points, half-open",
@@ -150,7 +130,7 @@ def intermediate(request: Request, doc_id: DocId, _principal: auth.IngestReader)
     return Response(gzip.decompress(ports.objects.get(row.ir_object)), media_type="application/json")
 
 
-@ROUTER.get("/documents/{doc_id}/chunks", response_model=schemas.ChunkList, responses=documented(400, 401, 403, 404, 503))
+@ROUTER.get("/documents/{doc_id:path}/chunks", response_model=schemas.ChunkList, responses=documented(400, 401, 403, 404, 503))
 def document_chunks(request: Request, doc_id: DocId, _principal: auth.Reader) -> schemas.ChunkList:
     """The chunks of a document in order."""
     ports = _ports(request)
@@ -158,7 +138,28 @@ def document_chunks(request: Request, doc_id: DocId, _principal: auth.Reader) ->
     return schemas.ChunkList(chunks=[_chunk(item) for item in ports.records.chunks_of(doc_id)])
 
 
-@ROUTER.get("/chunks/{chunk_id}", response_model=schemas.ChunkBody, responses=documented(400, 401, 403, 404, 503))
+@ROUTER.get("/documents/{doc_id:path}", response_model=schemas.DocumentDetail, responses=documented(400, 401, 403, 404, 503))
+def document(request: Request, doc_id: DocId, _principal: auth.IngestReader) -> schemas.DocumentDetail:
+    """A ledger row with its history (links of the audit chain)."""
+    ports = _ports(request)
+    row = _row(ports, doc_id)
+    history = [
+        schemas.HistoryBody(action=item.action, at=item.at, detail=dict(item.detail), previous=item.previous, hash=item.hash)
+        for item in ports.records.history(doc_id)
+    ]
+    return schemas.DocumentDetail(**_document(row).model_dump(), history=history)
+
+
+@ROUTER.delete("/documents/{doc_id:path}", status_code=204, responses=documented(400, 401, 403, 404, 503))
+def remove(request: Request, doc_id: DocId, _principal: auth.IngestWriter) -> Response:
+    """Remove a document and exactly what only it supported, in the graph, the index and the records."""
+    ports = _ports(request)
+    _row(ports, doc_id)
+    steps.delete_document(doc_id, ports)
+    return Response(status_code=204)
+
+
+@ROUTER.get("/chunks/{chunk_id:path}", response_model=schemas.ChunkBody, responses=documented(400, 401, 403, 404, 503))
 def one_chunk(request: Request, chunk_id: DocId, _principal: auth.Reader) -> schemas.ChunkBody:
     """One chunk by its id."""
     found = _ports(request).records.chunk(chunk_id)

@@ -82,9 +82,18 @@ class FolderMaker:
                 after = outage is not None and outage[1] * S <= at - ORIGIN < (outage[1] + 3) * S
                 took = round(draw.lognormvariate(0.0, 0.35) * 62e6 * (4 if after else 1))
                 requests.append(
-                    op=op, step=op, intended_ns=at, sent_ns=at + 80_000, first_byte_ns=at + took - 100_000, done_ns=None if down and number % 3 else at + took,
-                    status=None if down else 200, outcome="connection_error" if down and number % 3 else "ok", bytes=900, request_id=f"r{number}", key="",
-                )  # fmt: skip
+                    op=op,
+                    step=op,
+                    intended_ns=at,
+                    sent_ns=at + 80_000,
+                    first_byte_ns=at + took - 100_000,
+                    done_ns=None if down and number % 3 else at + took,
+                    status=None if down else 200,
+                    outcome="connection_error" if down and number % 3 else "ok",
+                    bytes=900,
+                    request_id=f"r{number}",
+                    key="",
+                )
         if canary:
             with SegmentWriter("canary", CANARY, self.path, self.emits, trial=trial, clock=self.clock) as writer:
                 for number in range(seconds * 20):
@@ -100,13 +109,28 @@ class FolderMaker:
         verdict = judge([row.verdict for row in rows if not row.optional], [row.verdict for row in rows if row.optional])
         passed, blocked = (sum(row.verdict is wanted for row in rows) for wanted in (Verdict.PASS, Verdict.BLOCKED))
         fields: dict[str, object] = {
-            "v": 1, "run": self.path.name, "seed": 4711, "profile": "embedded", "mode": "verify", "started": "2026-11-21T12:00:00.000Z",
-            "finished": finished, "duration_s": 231.4, "verdict": verdict, "exit_code": verdict.exit_code,
-            "coverage": coverage_text(verdict, passed, len(rows), blocked), "passed": passed, "total": len(rows), "blocked": blocked,
-            "sample_data": False, "layers": tuple(_layers(rows)), "rows": tuple(rows), "metrics": tuple(metrics),
+            "v": 1,
+            "run": self.path.name,
+            "seed": 4711,
+            "profile": "embedded",
+            "mode": "verify",
+            "started": "2026-11-21T12:00:00.000Z",
+            "finished": finished,
+            "duration_s": 231.4,
+            "verdict": verdict,
+            "exit_code": verdict.exit_code,
+            "coverage": coverage_text(verdict, passed, len(rows), blocked),
+            "passed": passed,
+            "total": len(rows),
+            "blocked": blocked,
+            "sample_data": False,
+            "layers": tuple(_layers(rows)),
+            "rows": tuple(rows),
+            "metrics": tuple(metrics),
             "environment": {"platform": "Linux x86-64", "python": "3.11.7", "cpus": "2"},
-            "data": (e.DataSet(name="SciFact (test)", version="ab" * 32, items=1000, sample=False),), "journal_last_hash": self.journal.last_hash,
-        }  # fmt: skip
+            "data": (e.DataSet(name="SciFact (test)", version="ab" * 32, items=1000, sample=False),),
+            "journal_last_hash": self.journal.last_hash,
+        }
         summary = Summary(**(fields | more))  # type: ignore[arg-type]
         jsonio.write_atomic(self.path / "summary.json", summary.encoded())
         return summary
@@ -135,7 +159,7 @@ def _layers(rows: Sequence[Row]) -> list[LayerSummary]:
                 required=number % 2 == 0,
                 duration_s=12.5 + 9 * number,
                 reason="",
-            )  # fmt: skip
+            )
         )
     return found
 

@@ -41,7 +41,9 @@ def test_suites_carry_run_seed_verdict_and_last_hash(maker, row):
     made = maker("r")
     made.start()
     made.emit(e.TestOutcome(node="a::b", layer="e2e", verdict=Verdict.PASS, duration_s=1.25))
-    root, summary = junit(made, [row("a::b", requirements=("OPS-2.1", "OPS-2.1")), row("c", Verdict.FAIL, "load"), row("d", Verdict.BLOCKED, "load")])
+    root, summary = junit(
+        made, [row("a::b", requirements=("OPS-2.1", "OPS-2.1")), row("c", Verdict.FAIL, "load"), row("d", Verdict.BLOCKED, "load")]
+    )
     suites = {suite.get("name"): suite for suite in root}
     assert {name: suites["load"].get(name) for name in ("tests", "failures", "skipped", "errors")} == {
         "tests": "2",
@@ -72,7 +74,9 @@ def test_one_allure_result_a_row(maker, row):
     made.emit(e.TestOutcome(node="x::a", layer="e2e", verdict=Verdict.PASS, duration_s=0.5))
     rows = [row("x::a", requirements=("OPS-2.1",)), *(row(f"b{v}", v, reason=HOSTILE) for v in STATUS)]
     publish_allure(made.path, made.summary(rows))
-    results = {item["fullName"]: item for item in (json.loads(path.read_bytes()) for path in (made.path / "allure-results").glob("*-result.json"))}
+    results = {
+        item["fullName"]: item for item in (json.loads(path.read_bytes()) for path in (made.path / "allure-results").glob("*-result.json"))
+    }
     assert len(results) == len(rows)
     assert {verdict: results[f"b{verdict}"]["status"] for verdict in STATUS} == STATUS
     assert {"name": "requirement", "value": "OPS-2.1"} in results["x::a"]["labels"]

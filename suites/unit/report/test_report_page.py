@@ -13,7 +13,7 @@ from harness.report.html import publish_html, render
 from harness.report.publish import publishers
 
 S = 1_000_000_000
-HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(1)>"\'\x1b[31m\x00\u202e=cmd|calc'
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'\x1b[31m\x00\u202e=cmd|calc"
 
 
 class Page(HTMLParser):
@@ -173,7 +173,17 @@ def test_the_wings_of_this_project_are_shown(maker, row, origin):
         e.RetrievalFigure(trial="", dataset="SciFact", retriever="fused", metric="nDCG@10", value=0.73, queries=300, documents=1000),
     )
     text = " ".join(Page(render(made.path, made.summary([row("a")]))).text.split())
-    for words in ("pid_changed: 1 → 2", "400 ms", "4.1 s", "not undone", "restore", "signal 9", "3 of 1\u202f200 failed", "vacuous", "0.730 ▲"):
+    for words in (
+        "pid_changed: 1 → 2",
+        "400 ms",
+        "4.1 s",
+        "not undone",
+        "restore",
+        "signal 9",
+        "3 of 1\u202f200 failed",
+        "vacuous",
+        "0.730 ▲",
+    ):
         assert words.replace("\u202f", " ") in text.replace("\u202f", " ")
     assert "started" not in text.split("Service events")[-1].split("API contract")[0]
 
@@ -183,7 +193,9 @@ def test_ten_thousand_tests_stay_small(maker, row):
     made = maker("run-1")
     made.start()
     names = [f"suites/area_{number % 200}/test_part.py::test_statement_number_{number}_holds[{number}]" for number in range(10_000)]
-    rows = [row(name, Verdict.FAIL if number % 100 == 0 else Verdict.PASS, reason="assert 1 == 2" * 20) for number, name in enumerate(names)]
+    rows = [
+        row(name, Verdict.FAIL if number % 100 == 0 else Verdict.PASS, reason="assert 1 == 2" * 20) for number, name in enumerate(names)
+    ]
     publish_html(made.path, made.summary(rows))
     content = (made.path / "report.html").read_text()
     assert len(content.encode()) < 5_000_000

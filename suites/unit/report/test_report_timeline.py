@@ -22,7 +22,14 @@ def write(made, origin, samples):
         for second, latency in samples:
             at = origin + round(second * S)
             outcome = "ok" if latency is not None else "timeout"
-            writer.append(op="q", step="q", intended_ns=at, sent_ns=at + 5 * S, done_ns=None if latency is None else at + latency * MS, outcome=outcome)
+            writer.append(
+                op="q",
+                step="q",
+                intended_ns=at,
+                sent_ns=at + 5 * S,
+                done_ns=None if latency is None else at + latency * MS,
+                outcome=outcome,
+            )
     made.journal.close()
     return list(timelines(RunFolder(made.path), "t"))
 

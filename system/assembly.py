@@ -59,7 +59,12 @@ def assemble(settings: Settings, *, gate_processes: int = 0, failpoints: bool = 
     ``gate_processes`` > 0 validates beside this process, so that requests go on; ``failpoints`` lets this process be crashed
     at its writing calls where the stack arms them.
     """
-    wrap = _failpoints(settings) if failpoints else _unwrapped
+    seed = _seeded(settings, "worker" if failpoints else "gateway" if gate_processes else "tool")
+    points = _failpoints(settings) if failpoints else _unwrapped
+
+    def wrap(name: str, port: Any) -> Any:
+        return seed(name, points(name, port))
+
     records: PostgresRecords[Chunk, Extraction] = PostgresRecords.connect(settings, check_edge, Chunk, Extraction)
     search = PostgresSearch.connect(settings)
     graph = PreparedGraph(BoltGraph(settings.graph_url, settings.secret("graph_password")))
@@ -71,9 +76,9 @@ def assemble(settings: Settings, *, gate_processes: int = 0, failpoints: bool = 
         objects=wrap("objects", objects),
         search=wrap("search", search),
         graph=wrap("graph", graph),
-        dense=HttpDenseModel(settings.embed_url, MINILM.name, MODEL_TIMEOUT_S),
-        sparse=HttpSparseModel(settings.splade_url, SPLADE.name, MODEL_TIMEOUT_S),
-        gate=PooledGate(gate_processes) if gate_processes else Gate(),
+        dense=seed("dense", HttpDenseModel(settings.embed_url, MINILM.name, MODEL_TIMEOUT_S)),
+        sparse=seed("sparse", HttpSparseModel(settings.splade_url, SPLADE.name, MODEL_TIMEOUT_S)),
+        gate=seed("gate", PooledGate(gate_processes) if gate_processes else Gate()),
     )
     dense_query = HttpDenseModel(settings.embed_url, MINILM.name, QUERY_TIMEOUT_S)
     sparse_query = HttpSparseModel(settings.splade_url, SPLADE.name, QUERY_TIMEOUT_S)
@@ -87,7 +92,9 @@ def assemble(settings: Settings, *, gate_processes: int = 0, failpoints: bool = 
         "embed": dense_query.ping,
         "splade": sparse_query.ping,
     }
-    return Platform(ports, wrap("events", events), Retriever(search, dense_query, sparse_query, cache, retrieval), probes)
+    dense_asked, sparse_asked = seed("dense", dense_query), seed("sparse", sparse_query)
+    retriever = seed("retriever", Retriever(ports.search, dense_asked, sparse_asked, seed("cache", cache), retrieval))
+    return Platform(ports, wrap("events", events), retriever, probes)
 
 
 class PlatformEvidence:
@@ -201,4 +208,12 @@ def _failpoints(settings: Settings) -> Callable[[str, Any], Any]:
         return _unwrapped
     points = importlib.import_module("system.failpoints").armed_at(Path(settings.failpoints_socket))
     wrap: Callable[[str, Any], Any] = points.wrap
+    return wrap
+
+
+def _seeded(settings: Settings, process: str) -> Callable[[str, Any], Any]:
+    """Wraps ports with the seeded defect where one may be armed; the module is absent from the production image."""
+    if not settings.seeded_file:
+        return _unwrapped
+    wrap: Callable[[str, Any], Any] = importlib.import_module("system.seeded").seeded_at(Path(settings.seeded_file), process).wrap
     return wrap

@@ -1,8 +1,9 @@
 """Seeded defects: the platform, broken on purpose and on demand, to prove that the checks of the harness see it.
 
 This module is absent from the production image; :mod:`system.assembly` asks for it only when ``EH_SEEDED_FILE`` is set, and ``/ready``
-shows "armed". The file holds ``{"defect": "<id>"}`` or ``{}``; it is read again when it changes, so a running stack switches defects
-without a restart. Every call in which a defect really changed something adds a line to ``<file>.hits``: its proof of effect.
+shows "armed". The file holds ``{"defect": "<id>"}`` or ``{}``; a thread reads it again when it changes, so a running stack switches
+defects without a restart, and answers in ``<file>.<process>`` with what is armed now. Every call in which a defect really changed
+something adds a line to ``<file>.hits``: its proof of effect.
 
 A defect is a mechanical operator on one port call. ``focus`` says what it works on: empty is the call itself, else paths joined by
 ``|`` that begin with an argument's position or ``result`` and go on through fields, keys and ``*`` (every item).
@@ -14,55 +15,53 @@ import collections
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import msgspec
-
+from system.seeded_catalogue import CATALOGUE, Defect
 from system.seeded_lens import Change, drop, duplicate, off_by_one, reorder, rewrite, truncate
 from system.seeded_success import success
 
 LOG = logging.getLogger("system.seeded")
-OPERATORS: Final = ("drop", "duplicate", "delay", "reorder", "truncate", "off_by_one", "swallow")
-PORTS: Final = ("records", "objects", "search", "graph", "events", "cache", "dense", "sparse", "gate", "retriever")
-LAYERS: Final = ("e2e", "shacl", "retrieval", "consistency", "contract")
 DELAY_S: Final = 1.5
+_LOOK_S: Final = 0.05
 _HITS_MAX: Final = 200  # lines a process writes for one defect: enough to prove it, bounded
 
 
-class Defect(msgspec.Struct, frozen=True):
-    """One seeded defect. ``every``: only each n-th call, counted from the moment it was armed. ``amount``: shift, or seconds."""
+class Patch(Protocol):
+    """A defect that replaces code instead of disturbing a port; ``process`` is where it has to be activated."""
 
-    id: str
-    port: str
-    call: str  # a method's name, or several joined by |
-    operator: str
-    breaks: str  # what a user would see
-    layers: tuple[str, ...]  # any of these should find it
-    focus: str = ""
-    every: int = 1
-    amount: float = 1
-
-    def hits_call(self, port: str, call: str) -> bool:
-        return port == self.port and call in self.call.split("|")
+    @property
+    def id(self) -> str: ...
+    @property
+    def process(self) -> str: ...
+    @property
+    def activate(self) -> Callable[[], Callable[[], None]]: ...
 
 
 class Seeded:
-    """The defect of this process as the file has it; wraps ports."""
+    """The defect of this process (``gateway`` or ``worker``) as the file has it; wraps ports."""
 
-    def __init__(self, path: Path, catalogue: Mapping[str, Defect]) -> None:
-        self._path = path
-        self._catalogue = catalogue
+    def __init__(self, path: Path, process: str, defects: Mapping[str, Defect], patches: Mapping[str, Patch]) -> None:
+        self._path, self._process = path, process
+        self._defects, self._patches = defects, patches
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         self._defect: Defect | None = None
+        self._undo: Callable[[], None] | None = None
         self._calls: collections.Counter[str] = collections.Counter()
         self._hits = 0
+
+    def watch(self) -> None:
+        """Look at the file now and from now on, until the process ends."""
+        self.look()
+        threading.Thread(target=self._watch, name="seeded", daemon=True).start()
 
     def wrap(self, name: str, port: Any) -> Any:
         """``port`` with every call behind the seeded defect."""
@@ -71,7 +70,6 @@ class Seeded:
     def due(self, port: str, call: str) -> Defect | None:
         """The defect, when it works on this call this time."""
         with self._lock:
-            self._look()
             defect = self._defect
             if defect is None or not defect.hits_call(port, call):
                 return None
@@ -81,28 +79,58 @@ class Seeded:
     def proved(self, defect: Defect) -> None:
         """Something was changed by ``defect``."""
         with self._lock:
-            if defect is not self._defect or self._hits >= _HITS_MAX:
-                return
-            self._hits += 1
-            with self._path.with_name(f"{self._path.name}.hits").open("ab") as stream:
-                stream.write(f"{defect.id}\n".encode())
+            if defect is self._defect and self._hits < _HITS_MAX:
+                self._hits += 1
+                self._hit(defect.id)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Read the file again when it is another one than before; a file that cannot be read means no defect."""
         try:
             found = self._path.stat()
-        except OSError:
-            self._stamp, self._defect = None, None
-            return
-        stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
-        if stamp == self._stamp:
-            return
-        self._stamp, self._hits = stamp, 0
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if stamp == self._stamp:
+                return
+            name = str(json.loads(self._path.read_bytes() or b"{}").get("defect", ""))
+        except (OSError, ValueError):
+            stamp, name = None, ""
+        with self._lock:
+            self._stamp = stamp
+            said = self._arm(name)
+        if stamp is not None:
+            self._say(said)
+
+    def _arm(self, name: str) -> str:
+        """Make ``name`` the defect of this process; returns what to answer."""
+        if self._undo is not None:
+            self._undo()
+            self._undo = None
+        self._hits = 0
         self._calls.clear()
-        name = json.loads(self._path.read_bytes() or b"{}").get("defect", "")
-        self._defect = self._catalogue.get(name)
-        if name and self._defect is None:
-            LOG.error("no seeded defect is called %r", name)
+        self._defect = self._defects.get(name)
+        patch = self._patches.get(name)
+        if patch is not None and patch.process in {self._process, "both"}:
+            self._undo = patch.activate()
+            self._hit(name)  # replaced code cannot count: that it was replaced is the proof
+        known = not name or self._defect is not None or patch is not None
+        return name if known else f"unknown: {name}"
+
+    def _hit(self, name: str) -> None:
+        with self._path.with_name(f"{self._path.name}.hits").open("ab") as stream:
+            stream.write(f"{name}\n".encode())
+
+    def _say(self, text: str) -> None:
+        answer = self._path.with_name(f"{self._path.name}.{self._process}")
+        temporary = answer.with_suffix(".new")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(answer)
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(_LOOK_S)
+            try:
+                self.look()
+            except Exception:
+                LOG.exception("the seeded defect cannot be switched")
 
 
 class _Wrapped:
@@ -187,24 +215,27 @@ _WHOLE: Final = {"drop": _Broken.dropped, "duplicate": _Broken.duplicated, "dela
 _FOCUSED: Final[Mapping[str, Change]] = {"drop": drop, "duplicate": duplicate, "reorder": reorder, "truncate": truncate}
 
 
-def catalogue() -> dict[str, Defect]:
-    """Every defect by id: ours and those written by somebody who has not seen the checks; an id that stands twice is an error."""
-    found: dict[str, Defect] = {}
-    for module in ("system.seeded_catalogue", "system.seeded_blind"):
-        try:
-            defects: Sequence[Any] = importlib.import_module(module).CATALOGUE
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-            continue
-        for item in defects:
-            defect = msgspec.convert(item, Defect, from_attributes=True)
-            if defect.id in found:
-                raise ValueError(f"{module}: the seeded defect {defect.id} stands twice")
-            found[defect.id] = defect
+def defects() -> dict[str, Defect]:
+    """The mechanical defects by id; an id that stands twice is an error."""
+    return _by_id(CATALOGUE)
+
+
+def patches() -> dict[str, Patch]:
+    """The defects written by somebody who has not seen the checks, by id; empty where there are none."""
+    if importlib.util.find_spec("system.seeded_blind") is None:
+        return {}
+    return _by_id(importlib.import_module("system.seeded_blind").BLIND)
+
+
+def _by_id(items: Sequence[Any]) -> dict[str, Any]:
+    found = {item.id: item for item in items}
+    if len(found) != len(items):
+        raise ValueError("an id of a seeded defect stands twice")
     return found
 
 
-def seeded_at(path: Path) -> Seeded:
+def seeded_at(path: Path, process: str) -> Seeded:
     """The seeded defects of this process, switched by the file at ``path``."""
-    return Seeded(path, catalogue())
+    seeded = Seeded(path, process, defects(), patches())
+    seeded.watch()
+    return seeded

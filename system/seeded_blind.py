@@ -1,7 +1,7 @@
 """Hand-made defects, one at a time, for judging the judges. They were written without sight of any test, from the platform's code alone.
 
 ``activate`` patches one or a few names of this process and returns what undoes it. Every defect sits where the code looks its name
-up when it runs, so it does not matter whether the adapters were built before or after. This module is absent from the production image.
+up when it runs, so it does not matter whether the adapters were built before or after. It belongs in no production image.
 ``python -m system.seeded_blind`` checks that each one finds its targets, and that undoing puts back exactly what was there.
 """
 
@@ -49,7 +49,12 @@ def _defect(id_: str, process: Process, *targets: str) -> Callable[[Make], Make]
     def enter(make: Make) -> Make:
         def activate() -> Undo:
             undone = [_patch(target, make) for target in targets]
-            return lambda: [undo() for undo in reversed(undone)].clear()
+
+            def undo() -> None:
+                for one in reversed(undone):
+                    one()
+
+            return undo
 
         _FOUND.append(BlindDefect(id_, make.__doc__ or "", process, activate))
         _TARGETS[id_] = targets
@@ -104,11 +109,7 @@ def _short_row_spans(old: Any) -> Any:
 @_defect("superscript-glued", "worker", "system.evidence.sources.xml:_joint")
 def _glued(_old: Any) -> Any:
     """Exponents and reference marks are glued to the number before them: 10 to the 5th reads 105."""
-
-    def joint(*_pieces: str, **_named: bool) -> str:
-        return ""
-
-    return joint
+    return lambda *_pieces, **_named: ""
 
 
 # --- extraction
@@ -117,11 +118,7 @@ def _glued(_old: Any) -> Any:
 @_defect("ae-serious-overwritten", "both", f"{_EXTRACT}.registry:registry_events")
 def _one_row_a_term(old: Any) -> Any:
     """A term listed as serious and as other keeps only its other row: serious events vanish."""
-
-    def registry_events(grounds: Any, study: Any) -> Any:
-        return tuple({(event.term, event.arm_id): event for event in old(grounds, study)}.values())
-
-    return registry_events
+    return lambda grounds, study: tuple({(event.term, event.arm_id): event for event in old(grounds, study)}.values())
 
 
 @_defect("ae-events-as-affected", "both", f"{_EVENTS}:_facts")
@@ -138,11 +135,7 @@ def _events_as_affected(old: Any) -> Any:
 @_defect("ae-first-arm-denominator", "both", f"{_EVENTS}:_facts")
 def _first_at_risk(old: Any) -> Any:
     """Every arm of an adverse event gets the number at risk of the first arm."""
-
-    def facts(module: Any, term: Any, stats: Any, path: str, *, serious: bool) -> Any:
-        return replace(old(module, term, stats, path, serious=serious), denominator=term.stats[0].num_at_risk)
-
-    return facts
+    return lambda module, term, *more, **named: replace(old(module, term, *more, **named), denominator=term.stats[0].num_at_risk)
 
 
 @_defect("arms-alphabetical", "both", f"{_EFFECTS}:_arms")
@@ -196,11 +189,7 @@ def _micro_is_milli(old: Any) -> Any:
 @_defect("dose-upper-only", "both", f"{_EXTRACT}.dose_grammar:_statements")
 def _only_the_upper(old: Any) -> Any:
     """A range of doses is given as its upper end alone."""
-
-    def statements(*given: Any) -> Any:
-        return [s if s.amount_high is None else replace(s, amount=s.amount_high, amount_high=None) for s in old(*given)]
-
-    return statements
+    return lambda *given: [s if s.amount_high is None else replace(s, amount=s.amount_high, amount_high=None) for s in old(*given)]
 
 
 @_defect("age-maximum-invented", "both", f"{_EXTRACT}.eligibility:_record")
@@ -263,12 +252,8 @@ def _never_degraded(old: Any) -> Any:
 @_defect("delete-leaves-postings", "both", "system.stores.search:_delete")
 def _chunks_alone(_old: Any) -> Any:
     """Deleting a document leaves its postings and vectors: they change scores and take places in the lists."""
-
-    def delete(connection: Any, doc_id: str) -> Any:
-        query = "DELETE FROM chunks WHERE doc_id = %s RETURNING chunk, title_length, body_length"
-        return connection.execute(query, (doc_id,)).fetchall()
-
-    return delete
+    query = "DELETE FROM chunks WHERE doc_id = %s RETURNING chunk, title_length, body_length"
+    return lambda connection, doc_id: connection.execute(query, (doc_id,)).fetchall()
 
 
 @_defect("delete-leaves-chunk-nodes", "both", "system.stores.graph_plan:footprint")
@@ -313,11 +298,7 @@ def _one_is_enough(old: Any) -> Any:
 @_defect("history-leaps", "worker", "system.stores.records_ledger:_move")
 def _one_leap(old: Any) -> Any:
     """States walked within one step are missing from the history: the version counts them, the audit chain does not."""
-
-    def move(connection: Any, row: Any, wanted: Any) -> Any:
-        return old(connection, replace(row, version=row.version + len(wanted.via)), replace(wanted, via=()))
-
-    return move
+    return lambda c, row, wanted: old(c, replace(row, version=row.version + len(wanted.via)), replace(wanted, via=()))
 
 
 @_defect("dead-letter-not-kept", "gateway", "system.stores.records_content:put_letter")

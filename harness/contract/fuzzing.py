@@ -32,6 +32,7 @@ from harness.run.protocols import MetricSpec, StepContext
 KEY_VARIABLE = "EH_CONTRACT_KEY"
 OVERTIME_S = 25.0  # start-up, the schema's own analysis and the case at work when the time is up
 SEED_BITS = 31
+ACCEPTED = ("2xx", "3xx", "401", "403", "404", "409", "429", "5xx")  # of a request that fits the document, as Schemathesis has it
 FETCH_TIMEOUT_S = 15.0
 
 
@@ -84,6 +85,10 @@ def configuration_text(context: StepContext, table: ContractTable) -> str:
     lines = []
     for label in table.exclude:
         lines += ["[[operations]]", f"include-name = {json.dumps(label)}", "enabled = false"]
+    for label, refusal in table.may_refuse.items():
+        expected = [*ACCEPTED, *(str(status) for status in refusal.statuses)]
+        lines += ["[[operations]]", f"include-name = {json.dumps(label)}"]
+        lines += ["[operations.checks.positive_data_acceptance]", f"expected-statuses = {json.dumps(expected)}"]
     for check in table.checks_off:
         lines += [f"[checks.{check}]", "enabled = false"]
     if table.role:
@@ -133,6 +138,9 @@ def _emit(context: StepContext, table: ContractTable, report: FuzzReport, seed: 
     context.journal.emit(Note(trial=context.trial, text=text))
     for check, why in table.checks_off.items():
         context.journal.emit(Note(trial=context.trial, text=f"the check {check} is switched off: {why}", level="warning"))
+    for label, refusal in table.may_refuse.items():
+        statuses = ", ".join(map(str, refusal.statuses))
+        context.journal.emit(Note(trial=context.trial, text=f"{label} may also answer {statuses}: {refusal.reason}", level="warning"))
     for label, tally in report.operations.items():
         reason = table.exclude.get(label)
         event = OperationChecked(

@@ -60,7 +60,7 @@ class MannersDriver:
 
 def _check_names(table: ContractTable, found: Sequence[Operation]) -> None:
     known = {operation.label for operation in found}
-    for name in (*table.lesser_role_may, *table.exclude):
+    for name in (*table.lesser_role_may, *table.exclude, *table.may_refuse):
         if name not in known:
             raise UsageError(
                 f"the API has no operation {name!r}", file="harness.toml", place="[contract]", remedy=f"known: {', '.join(sorted(known))}"

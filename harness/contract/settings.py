@@ -13,6 +13,13 @@ FILE = "harness.toml"
 Phase = Literal["examples", "coverage", "fuzzing", "stateful"]
 
 
+class Refusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Statuses that a request may get though it fits the document: for rules that no schema can state."""
+
+    statuses: tuple[int, ...]
+    reason: str
+
+
 class ContractTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``exclude`` and ``checks_off`` map an operation or a Schemathesis check to the reason why it is left out: shown, never hidden.
 
@@ -25,6 +32,7 @@ class ContractTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phases: tuple[Phase, ...] = ("examples", "coverage", "fuzzing", "stateful")
     exclude: Mapping[str, str] = {}
     checks_off: Mapping[str, str] = {}
+    may_refuse: Mapping[str, Refusal] = {}  # by operation
     lesser_role: str = ""
     lesser_role_may: tuple[str, ...] = ()
     invalid_status: tuple[int, ...] = (400,)
@@ -37,8 +45,9 @@ def contract_table(configuration: Mapping[str, Any]) -> ContractTable:
         table = msgspec.convert(configuration.get("contract", {}), ContractTable)
     except msgspec.ValidationError as error:
         raise UsageError(str(error), file=FILE, place="[contract]", remedy="see docs/foreign-system.md for its keys") from None
-    if any(not reason.strip() for reason in (*table.exclude.values(), *table.checks_off.values())):
-        raise UsageError("an exclusion has no reason", file=FILE, place="[contract]", remedy='write "GET /path" = "why it is left out"')
+    reasons = (*table.exclude.values(), *table.checks_off.values(), *(item.reason for item in table.may_refuse.values()))
+    if not all(reason.strip() for reason in reasons):
+        raise UsageError("an exception has no reason", file=FILE, place="[contract]", remedy="say why beside each")
     if not 1 <= table.time_s <= 3600 or not 1 <= table.max_examples <= 10_000:
         raise UsageError("time_s is 1 to 3600, max_examples 1 to 10000", file=FILE, place="[contract]", remedy="give such numbers")
     return table

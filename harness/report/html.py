@@ -18,7 +18,7 @@ from harness.core.verdict import Verdict
 from harness.journal.events import FaultApplied, LoadFinished, LoadPlanned, RecoveryObserved, TrialFinished, TrialStarted, Window
 from harness.journal.requirements import Status
 from harness.journal.summary import Summary
-from harness.report import numbers, page
+from harness.report import numbers, page, tables
 from harness.report.chart import LINES, Mark, Shade, charts, sparkline
 from harness.report.folder import RunFolder
 from harness.report.timeline import Timeline, timelines
@@ -78,8 +78,8 @@ def render(folder: Path, summary: Summary) -> str:
     trials = list(_trials(run))
     drawn = frozenset(view.started.trial for view in trials)
     exceptions = page.exceptions(summary)
-    lengths = page.durations(run)
     matrix = run.matrix()
+    groups = page.requirement_groups(matrix)
     return (
         _environment()
         .get_template("page.html.j2")
@@ -92,15 +92,13 @@ def render(folder: Path, summary: Summary) -> str:
             layers=page.layer_lines(summary),
             trials=trials,
             grids=_grids(run),
-            quality=page.quality(run),
+            quality=tables.quality(run),
             others=_others(run, drawn),
-            series=[(event, sparkline(event.times_ns, event.values)) for event in page.series(run)],
-            groups=page.requirement_groups(matrix),
+            series=[(event, sparkline(event.times_ns, event.values)) for event in tables.series(run)],
+            touched=[group for group in groups if group.touched],
+            untouched=[group for group in groups if not group.touched],
             matrix=matrix,
-            statuses=[Status.VERIFIED, Status.UNPROVEN, Status.FAILING, Status.VACUOUS, Status.BLOCKED, Status.UNTESTED],
-            compact=list(page.compact(summary, lengths)),
-            tabled=len(summary.rows) <= page.TABLED_ROWS,
-            lengths=lengths,
+            compact=list(page.compact(summary, page.durations(run))),
             notes=page.notes(run),
             foreign=run.foreign(),
             problems=list(dict.fromkeys(run.problems)),
@@ -108,14 +106,14 @@ def render(folder: Path, summary: Summary) -> str:
     )
 
 
-def _grids(run: RunFolder) -> list[page.Grid]:
-    found = (page.faults(run), page.stages(run), page.services(run), page.contract(run), page.shapes(run))
+def _grids(run: RunFolder) -> list[tables.Grid]:
+    found = (tables.faults(run), tables.stages(run), tables.services(run), tables.contract(run), tables.shapes(run))
     return [grid for grid in found if grid is not None]
 
 
-def _others(run: RunFolder, drawn: frozenset[str]) -> list[page.Grid]:
+def _others(run: RunFolder, drawn: frozenset[str]) -> list[tables.Grid]:
     """What wings emitted in generic shapes."""
-    found = (*page.tables(run), page.measured(run), page.distributions(run), page.windows(run, drawn))
+    found = (*tables.tables(run), tables.measured(run), tables.distributions(run), tables.windows(run, drawn))
     return [grid for grid in found if grid is not None]
 
 
@@ -192,7 +190,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=WORDS, status_words=STATUS_WORDS, Verdict=Verdict, Status=Status, style=_style())
+    order = [Status.VERIFIED, Status.UNPROVEN, Status.FAILING, Status.VACUOUS, Status.BLOCKED, Status.UNTESTED]
+    environment.globals.update(words=WORDS, status_words=STATUS_WORDS, Status=Status, statuses=order, style=_style())
     environment.filters.update(seconds=numbers.seconds, quantity=numbers.quantity, short=numbers.short, whole=numbers.whole)
     return environment
 

@@ -1,68 +1,20 @@
-"""What stands on the page, section by section, taken from the summary and the events of the run folder."""
+"""What the page says of the run as a whole: headline, what did not pass, layers, requirements, the list of all checks."""
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from harness.core.clock import NS_PER_S
 from harness.core.text import one_line
 from harness.core.verdict import Verdict
-from harness.journal.events import (
-    DrillStage,
-    FaultApplied,
-    FaultIntended,
-    FaultProof,
-    FaultUndone,
-    Histogram,
-    Measured,
-    Note,
-    OperationChecked,
-    RecoveryObserved,
-    RetrievalFigure,
-    Series,
-    ServiceChanged,
-    ShapeChecked,
-    Table,
-    TestOutcome,
-    Window,
-)
+from harness.journal.events import Note, TestOutcome
 from harness.journal.requirements import RequirementMatrix, RequirementRow, Status
 from harness.journal.summary import LayerSummary, MetricRow, Row, Summary
 from harness.report.folder import RunFolder
-from harness.report.numbers import quantity, seconds, short, whole
+from harness.report.numbers import quantity, seconds
 
-SHOWN_EXCEPTIONS = 200
-SHOWN_TABLE_ROWS = 500
-TABLED_ROWS = 300  # more checks than this are listed compactly, by file
-_NUMBER = re.compile(r"[-+−]?[0-9.,\u202f]+(?: ?[%a-zA-Z/µ]{0,5})?$|[–∞]$")
-QUIET_CHANGES = frozenset({"started", "healthy"})
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Grid:
-    """A table of plain cells; columns named in ``numeric`` (by index) are aligned right."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: frozenset[int] = frozenset()
-    note: str = ""
-    more: int = 0
-
-    def slim(self) -> Grid:
-        """Without the columns that are empty in every row."""
-        kept = [
-            number for number in range(len(self.columns)) if any(row[number : number + 1] not in ((), ("",), ("–",)) for row in self.rows)
-        ]
-        return dataclasses.replace(
-            self,
-            columns=tuple(self.columns[number] for number in kept),
-            rows=tuple(tuple(row[number] for number in kept if number < len(row)) for row in self.rows),
-            numeric=frozenset(place for place, number in enumerate(kept) if number in self.numeric),
-        )
+SHOWN_EXCEPTIONS = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,6 +37,11 @@ class RequirementGroup:
     name: str
     counts: Mapping[Status, int]
     rows: tuple[RequirementRow, ...]
+
+    @property
+    def touched(self) -> bool:
+        """Whether any check of the run carries one of its ids."""
+        return self.counts.get(Status.UNTESTED, 0) < len(self.rows)
 
 
 # metric name or beginning of a threshold, word among its tags, label
@@ -156,186 +113,19 @@ def sentence(summary: Summary) -> str:
     return meanings[summary.verdict]
 
 
-def faults(folder: RunFolder) -> Grid | None:
-    """Each fault with its proof of effect, detection and recovery."""
-    proofs = {(event.trial, event.fault): event for event in folder.of(FaultProof)}
-    recovered = {(event.trial, event.fault): event for event in folder.of(RecoveryObserved)}
-    applied = {(event.trial, event.fault) for event in folder.of(FaultApplied)}
-    undone = {(event.trial, event.fault) for event in folder.of(FaultUndone)}
-    rows = []
-    for event in folder.of(FaultIntended):
-        key = (event.trial, event.fault)
-        proof, seen = proofs.get(key), recovered.get(key)
-        effect = f"{proof.proof}: {proof.before} → {proof.after}" if proof else "none" if key in applied else "not applied"
-        times = (seconds(seen.detection_s), seconds(seen.recovery_s)) if seen else ("–", "–")
-        by = f"{seen.recovered_by}, from {seen.counted_from}" if seen else ""
-        rows.append((event.trial, f"{event.kind} {event.target}", effect, *times, by, "undone" if key in undone else "not undone"))
-    columns = ("trial", "fault", "proof of effect", "detected after", "recovered after", "recovered by", "state")
-    return Grid("Faults", columns, tuple(rows), frozenset({3, 4})).slim() if rows else None
-
-
-def services(folder: RunFolder) -> Grid | None:
-    """What happened to the services after they first came up."""
-    walls = folder.walls(ServiceChanged)
-    seen: Counter[tuple[str, str]] = Counter()
-    rows = []
-    for wall, event in walls:
-        seen[event.service, event.change] += 1
-        if event.change in QUIET_CHANGES and seen[event.service, event.change] == 1 and event.restarts == 0:
-            continue
-        delays = (seconds(event.restart_delay_s), seconds(event.serve_delay_s))
-        rows.append((wall[11:23], event.service, event.change, str(event.pid), *delays, one_line(event.detail)))
-    columns = ("time, UTC", "service", "what", "pid", "restart delay", "serve delay", "detail")
-    shown = tuple(rows[:SHOWN_TABLE_ROWS])
-    return Grid("Service events", columns, shown, frozenset({3, 4, 5}), more=len(rows) - len(shown)).slim() if rows else None
-
-
-def stages(folder: RunFolder) -> Grid | None:
-    """The stages of recovery drills."""
-    rows = tuple(
-        (event.trial, event.stage, event.outcome, seconds((event.end_ns - event.start_ns) / NS_PER_S), one_line(event.detail))
-        for event in folder.of(DrillStage)
-    )
-    return Grid("Recovery drill", ("trial", "stage", "outcome", "took", "detail"), rows, frozenset({3})).slim() if rows else None
-
-
-def quality(folder: RunFolder) -> list[Grid]:
-    """Ranking quality: a table a data set, a line a retriever, a column a metric, with the references beside it."""
-    by_set: dict[tuple[str, int, int], list[RetrievalFigure]] = defaultdict(list)
-    for event in folder.of(RetrievalFigure):
-        by_set[event.dataset, event.queries, event.documents].append(event)
-    return [_ranking(*key, figures) for key, figures in by_set.items()]
-
-
-def _ranking(dataset: str, queries: int, documents: int, figures: Sequence[RetrievalFigure]) -> Grid:
-    metrics = list(dict.fromkeys(figure.metric for figure in figures))
-    cells = {(figure.retriever, figure.metric): figure for figure in figures}
-    best = {name: max(figure.value for figure in figures if figure.metric == name) for name in metrics}
-    rows = []
-    for retriever in dict.fromkeys(figure.retriever for figure in figures):
-        own = [cells.get((retriever, name)) for name in metrics]
-        values = (("–" if figure is None else f"{figure.value:.3f}{' ▲' if figure.value == best[figure.metric] else ''}") for figure in own)
-        references = "; ".join(f"{figure.metric} {figure.reference}" for figure in own if figure and figure.reference)
-        rows.append((retriever, *values, references))
-    note = f"{whole(queries)} queries over {whole(documents)} documents. ▲ marks the best of each column."
-    return Grid(dataset, ("retriever", *metrics, "reference"), tuple(rows), frozenset(range(1, len(metrics) + 1)), note).slim()
-
-
-def contract(folder: RunFolder) -> Grid | None:
-    """A line an operation, a column a kind of check: how many cases, and how many of them failed. Failing operations first."""
-    cells: dict[str, dict[str, OperationChecked]] = defaultdict(dict)
-    for event in folder.of(OperationChecked):
-        cells[event.operation][event.check] = event
-    checks = list(dict.fromkeys(check for own in cells.values() for check in own))
-    ordered = sorted(cells, key=lambda name: (not any(event.failures for event in cells[name].values()), name))
-    rows = [(name, *(_cases(cells[name].get(check)) for check in checks), _details(cells[name].values())) for name in ordered]
-    shown = tuple(rows[:SHOWN_TABLE_ROWS])
-    columns = ("operation", *checks, "detail")
-    numeric = frozenset(range(1, len(checks) + 1))
-    note = "Cases tried on each operation."
-    return Grid("API contract", columns, shown, numeric, note, more=len(rows) - len(shown)).slim() if rows else None
-
-
-def _cases(event: OperationChecked | None) -> str:
-    if event is None:
-        return ""
-    return f"{whole(event.failures)} of {whole(event.cases)} failed" if event.failures else whole(event.cases)
-
-
-def _details(events: Iterable[OperationChecked]) -> str:
-    return "; ".join(f"{event.check}: {one_line(event.detail)}" for event in events if event.detail)
-
-
-def shapes(folder: RunFolder) -> Grid | None:
-    """SHACL shapes with their focus nodes: none means that the shape proves nothing."""
-    rows = []
-    for event in folder.of(ShapeChecked):
-        state = "violated" if event.violations else "holds" if event.focus_nodes else "vacuous"
-        rows.append((event.shape, whole(event.focus_nodes), whole(event.violations), state, one_line(event.detail)))
-    covered = sum(row[1] != "0" for row in rows)
-    note = f"{covered} of {len(rows)} shapes had something to look at."
-    columns = ("shape", "focus nodes", "violations", "state", "detail")
-    return Grid("SHACL shape coverage", columns, tuple(rows), frozenset({1, 2}), note).slim() if rows else None
-
-
-def tables(folder: RunFolder) -> list[Grid]:
-    """Generic tables, as their wing wrote them."""
-    return [
-        Grid(
-            event.title or "Table",
-            event.columns,
-            event.rows[:SHOWN_TABLE_ROWS],
-            _numeric(event),
-            event.note,
-            more=max(0, len(event.rows) - SHOWN_TABLE_ROWS),
-        )
-        for event in folder.of(Table)
-    ]
-
-
-def _numeric(table: Table) -> frozenset[int]:
-    """The columns whose every cell begins like a number."""
-    columns = zip(*table.rows, strict=False)
-    return frozenset(number for number, cells in enumerate(columns) if all(_NUMBER.match(cell) for cell in cells if cell))
-
-
-def measured(folder: RunFolder) -> Grid | None:
-    """Single figures that drivers emitted."""
-    rows = [(event.trial, event.metric, _tags(event.tags), quantity(event.value, event.unit)) for event in folder.of(Measured)]
-    shown = tuple(rows[:SHOWN_TABLE_ROWS])
-    return Grid("Measured", ("trial", "metric", "tags", "value"), shown, frozenset({3}), more=len(rows) - len(shown)) if rows else None
-
-
-def distributions(folder: RunFolder) -> Grid | None:
-    """Histograms of any wing, by quantile."""
-    rows = tuple((event.trial, event.name, _tags(event.tags), whole(event.count), *_hdr(event)) for event in folder.of(Histogram))
-    columns = ("trial", "histogram", "tags", "count", "p50", "p95", "p99", "max")
-    return Grid("Distributions", columns, rows, frozenset({3, 4, 5, 6, 7})) if rows else None
-
-
-def _hdr(event: Histogram) -> tuple[str, ...]:
-    from hdrh.histogram import HdrHistogram  # only where a wing emitted one
-
-    try:
-        decoded = HdrHistogram.decode(event.encoded.encode())
-        return tuple(f"{short(float(decoded.get_value_at_percentile(q)))} {event.unit}" for q in (50, 95, 99, 100))
-    except Exception:  # noqa: BLE001 - a foreign encoding is shown as unreadable, not a reason to have no report
-        return ("unreadable", "–", "–", "–")
-
-
-def _tags(tags: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in tags.items())
-
-
-def series(folder: RunFolder) -> list[Series]:
-    """Short time series of any wing, bounded."""
-    return folder.of(Series)[:40]
-
-
-def windows(folder: RunFolder, drawn: frozenset[str]) -> Grid | None:
-    """Windows of trials that have no drawing."""
-    rows = tuple(
-        (event.trial, event.kind, event.name, seconds((event.end_ns - event.start_ns) / NS_PER_S), _tags(event.tags))
-        for event in folder.of(Window)
-        if event.trial not in drawn
-    )
-    return Grid("Windows", ("trial", "kind", "name", "length", "tags"), rows[:SHOWN_TABLE_ROWS], frozenset({3})) if rows else None
-
-
 def notes(folder: RunFolder) -> list[tuple[str, str]]:
     """Sentences for people, (level, text); bounded."""
     return [(event.level, event.text) for event in folder.of(Note)][:100]
 
 
 def requirement_groups(matrix: RequirementMatrix | None) -> list[RequirementGroup]:
-    """The matrix by group, the groups that were touched first."""
+    """The matrix by group, in the order of the register."""
     if matrix is None:
         return []
     by_group: dict[str, list[RequirementRow]] = defaultdict(list)
     for row in matrix.rows:
         by_group[row.group].append(row)
-    groups = [RequirementGroup(name, Counter(row.status for row in rows), tuple(rows)) for name, rows in by_group.items()]
-    return sorted(groups, key=lambda group: group.counts.get(Status.UNTESTED, 0) == len(group.rows))
+    return [RequirementGroup(name, Counter(row.status for row in rows), tuple(rows)) for name, rows in by_group.items()]
 
 
 def compact(summary: Summary, durations: Mapping[str, float]) -> Iterator[tuple[str, str, list[str]]]:

@@ -24,7 +24,7 @@ from harness.scenario.parameters import decode_parameters
 from harness.scenario.plan import make_plan
 from harness.thresholds.grammar import parse_threshold
 
-GRACE_S = 3.0  # how long steps may take to return after they were told to stop
+GRACE_S = 1.5  # how long steps may take to return after they were told to stop
 TICK_S = 0.5  # bounds how late Ctrl-C is seen where a wait cannot be interrupted
 TRACE_LINES = 4
 

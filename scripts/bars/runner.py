@@ -47,8 +47,8 @@ def run_bar(bar: Bar, tree: Tree, say: Say, log: Path) -> Result:
 
 
 def outcome(code: int, lines: list[str]) -> tuple[str, bool | None, str]:
-    """(figure, passed, detail) from the last line; a result that disagrees with the exit code is a failure."""
-    last = next((line for line in reversed(lines) if line.strip()), "")
+    """(figure, passed, detail) from the last JSON line; a result that disagrees with the exit code is a failure."""
+    last = next((line for line in reversed(lines) if line.startswith("{")), "")
     try:
         said = json.loads(last)
         figure, passed, detail = str(said["figure"]), said["passed"], said.get("detail", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import httpx
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from harness.consistency.acknowledged import latest
 from harness.core.errors import HarnessError
 from harness.core.units import Duration, Rate
+from harness.journal.events import Measured
 from harness.journal.segments import WRITES, SegmentWriter
 from harness.run.protocols import MetricSpec, StepContext
 from harness.run.view import FolderView
@@ -121,9 +122,10 @@ class GraphWritesDriver:
 
 
 class ReadAcknowledged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``deadline`` for the read itself."""
+    """``deadline`` for the read itself; ``metric`` under which the loss is told: a loss of media is another thing than one of a crash."""
 
     deadline: Duration = Duration.parse("60 s")
+    metric: Literal["acknowledged_lost", "lost_with_media"] = "acknowledged_lost"
 
 
 class ReadAcknowledgedDriver:
@@ -131,13 +133,14 @@ class ReadAcknowledgedDriver:
 
     name: ClassVar[str] = "read_acknowledged"
     parameters: ClassVar[type[msgspec.Struct]] = ReadAcknowledged
-    metrics: ClassVar[tuple[MetricSpec, ...]] = (MetricSpec("acknowledged_lost", "1", "measured"),)
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        MetricSpec("acknowledged_lost", "1", "measured"),
+        MetricSpec("lost_with_media", "1", "measured"),
+    )
     requires: ClassVar[frozenset[str]] = frozenset({"target"})
 
     def run(self, context: StepContext, parameters: ReadAcknowledged) -> None:
         """Raises when the platform cannot be read by the deadline."""
-        from harness.journal.events import Measured
-
         acknowledged = [
             row for row in latest(FolderView(context.run_folder).samples("writes", context.trial)) if row["acked_ns"] is not None
         ]
@@ -148,7 +151,7 @@ class ReadAcknowledgedDriver:
                 here = row["write_id"] in found
                 lost += not here
                 rows.append(write_id=row["write_id"], kind=row["kind"], found=here)
-        context.journal.emit(Measured(trial=context.trial, metric="acknowledged_lost", unit="1", value=float(lost)))
+        context.journal.emit(Measured(trial=context.trial, metric=parameters.metric, unit="1", value=float(lost)))
 
     def _read(self, context: StepContext, limit_ns: int) -> set[str]:
         deadline_ns = context.now_ns() + limit_ns

@@ -25,7 +25,7 @@ from typing import LiteralString
 import msgspec
 import psycopg
 
-from system.deploy import backup_graph, backup_tables, reconcile
+from system.deploy import backup_graph, backup_tables
 from system.deploy.backup_format import (
     FORMAT,
     FileEntry,
@@ -39,6 +39,7 @@ from system.deploy.backup_format import (
     read_key,
     seal,
 )
+from system.deploy.backup_purges import Purge, read_purges
 from system.platform.errors import BadInput, PlatformError
 from system.platform.settings import Settings, load_settings
 from system.stores.eventlog import PARTITIONS
@@ -184,8 +185,8 @@ def _load_all(connection: Connection, settings: Settings, source: Path, manifest
         search.run(lambda inner: _load_tables(inner, source, manifest, "search", say))
     finally:
         search.close()
+    backup_graph.prepare(settings)
     with backup_graph.RawGraph(settings) as graph:
-        reconcile.prepare_graph(settings)
         lost = backup_graph.load(graph, inside(source, GRAPH_FILE))
     say(f"graph    {sum(manifest.graph.values()) - lost} elements, {lost} edges without an end left out")
     _load_tables(connection, source, manifest, "records", say, locked=True)
@@ -232,7 +233,7 @@ def write_purges(settings: Settings, target: Path, say: Say) -> None:
     finally:
         database.close()
     found = [json.loads(row[0]) for row in entries]
-    purges = [reconcile.Purge(entry["subject"], entry["at"]) for entry in found if entry["action"] == "deleted"]
+    purges = [Purge(entry["subject"], entry["at"]) for entry in found if entry["action"] == "deleted"]
     aside = target.with_name(target.name + ".partial")
     aside.write_bytes(b"".join(msgspec.json.encode(purge) + b"\n" for purge in purges))
     aside.replace(target)
@@ -259,9 +260,11 @@ def _run(options: argparse.Namespace, settings: Settings, say: Say) -> None:
     if options.command == "purges":
         write_purges(settings, options.path.absolute(), say)
         return
-    purges = reconcile.read_purges(options.purges) if options.purges else ()
+    purges = read_purges(options.purges) if options.purges else ()
     restore(settings, options.path.absolute(), options.key_file, say, adopt=options.adopt, newer_than=options.newer_than)
     say(f"stage restore {time.monotonic() - began:.3f} s")
+    from system.deploy import reconcile  # brings in the whole platform: not before a backup has been found good
+
     began = time.monotonic()
     reconcile.reconcile(settings, say, purges=purges)
     say(f"stage reconcile {time.monotonic() - began:.3f} s")

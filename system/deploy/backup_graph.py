@@ -18,6 +18,7 @@ from neo4j.exceptions import DriverError, Neo4jError
 
 from system.platform.errors import Unavailable
 from system.platform.settings import Settings
+from system.stores.graph import BoltGraph
 from system.stores.graph_schema import CONTRIBUTION, EDGE_TYPES, LABELS
 
 PAGE: Final = 1_000
@@ -125,6 +126,15 @@ class RawGraph:
                 return session.execute_write(work)
         except (DriverError, Neo4jError, OSError) as error:
             raise Unavailable("graph", f"{type(error).__name__}: {error}") from error
+
+
+def prepare(settings: Settings) -> None:
+    """Constraints of an empty graph."""
+    graph = BoltGraph(settings.graph_url, settings.secret("graph_password"))
+    try:
+        graph.prepare()
+    finally:
+        graph.close()
 
 
 def dump(graph: RawGraph, path: Path) -> dict[str, int]:

@@ -21,12 +21,12 @@ import msgspec
 from system.assembly import assemble
 from system.deploy import backup_tables
 from system.deploy.backup_graph import GraphElement, RawGraph
+from system.deploy.backup_purges import Purge, read_purges
 from system.evidence import steps
 from system.platform.errors import BadInput, PlatformError
 from system.platform.ports import GraphBatch, NodeRef
 from system.platform.settings import Settings, load_settings
 from system.stores import graph_plan as plan
-from system.stores.graph import BoltGraph
 from system.stores.graph_schema import CONTRIBUTION
 from system.stores.objects import FolderObjects
 from system.stores.postgres import Connection, Database
@@ -40,13 +40,6 @@ _batches = msgspec.json.Decoder(GraphBatch)
 
 class Unmended(PlatformError):
     """Something that reconciliation cannot repair by itself."""
-
-
-class Purge(msgspec.Struct, frozen=True):
-    """A deletion to be replayed: the document and when it was deleted (ISO 8601, UTC)."""
-
-    doc_id: str
-    at: str
 
 
 @dataclasses.dataclass(slots=True)
@@ -76,27 +69,6 @@ def reconcile(settings: Settings, say: Say, *, purges: Sequence[Purge] = ()) -> 
         search.close()
     if left:
         raise Unmended(f"{len(left)} left unmended: {'; '.join(left[:3])}")
-
-
-def prepare_graph(settings: Settings) -> None:
-    """Constraints of an empty graph."""
-    graph = BoltGraph(settings.graph_url, settings.secret("graph_password"))
-    try:
-        graph.prepare()
-    finally:
-        graph.close()
-
-
-def read_purges(path: Path) -> tuple[Purge, ...]:
-    """The lines that ``backup purges`` wrote; raises ``BadInput`` with the line's number."""
-    decoder = msgspec.json.Decoder(Purge)
-    found = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            found.append(decoder.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadInput(f"this is no deletion: {error}", f"{path}, line {number}", "give a file that `backup purges` wrote") from error
-    return tuple(found)
 
 
 def _purge(ports: steps.Ports, purges: Iterable[Purge]) -> int:

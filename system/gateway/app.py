@@ -41,7 +41,7 @@ def create_app(settings: Settings, platform: Platform) -> FastAPI:
     app.state.platform = platform
     app.state.keys = KeyRing.of(settings)
     app.state.metrics = Metrics()
-    app.state.readings = routes_service.Readings(platform.probes, failpoints=bool(settings.failpoints_socket))
+    app.state.readings = routes_service.Readings(platform.probes, failpoints=bool(settings.failpoints_socket or settings.seeded_file))
     for routes in (routes_service, routes_ingest, routes_graph, routes_answers):
         app.include_router(routes.ROUTER)
     problems.install(app)

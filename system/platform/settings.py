@@ -11,6 +11,7 @@ from system.platform.errors import BadInput
 _DEFAULTS = {
     "EH_STACK_ID": "dev",
     "EH_FAILPOINTS_SOCKET": "",
+    "EH_SEEDED_FILE": "",
 }
 
 
@@ -31,6 +32,7 @@ class Settings:
     secrets_dir: Path
     gateway_port: int
     failpoints_socket: str
+    seeded_file: str = ""
 
     def secret(self, name: str) -> str:
         """The secret ``name`` of this stack; raises ``BadInput`` naming the file that is missing."""

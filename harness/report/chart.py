@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
 from markupsafe import Markup, escape
 
 from harness.core.text import one_line
@@ -92,7 +93,7 @@ def _chart(timeline: Timeline, shades: Sequence[Shade], marks: Sequence[Mark], s
     bottom = height - 40
     parts = [
         *_shades(shades, timeline, x, bottom),
-        *_grid(scale, size),
+        *_grid(timeline, scale, size),
         *_lane(timeline, size),
         *_lines(timeline, x, scale),
         *_errors(timeline, x, size, errors_top),
@@ -148,7 +149,10 @@ def _milliseconds(value: float) -> str:
     return f"{short(value / 1000)} s" if value >= 1000 else f"{short(value)} ms"
 
 
-def _grid(scale: Scale, size: Size) -> Iterable[str]:
+def _grid(timeline: Timeline, scale: Scale, size: Size) -> Iterable[str]:
+    if not any(bool(np.isfinite(column).any()) for column in timeline.percentiles_ms):
+        yield _text(size.left + size.inner / 2, (scale.top + scale.bottom) / 2, "no request was answered", "tick", "middle")
+        return
     for value in scale.ticks():
         y = scale.y(value)
         yield f'<line class="grid" x1="{size.left}" x2="{size.left + size.inner}" y1="{y:.1f}" y2="{y:.1f}"/>'
@@ -203,7 +207,10 @@ def _errors(timeline: Timeline, x: Callable[[float], float], size: Size, top: fl
 def _canary(timeline: Timeline, x: Callable[[float], float], size: Size, top: float) -> Iterable[str]:
     yield from _strip(size, top, "canary error, p95")
     values = [float(value) for value in timeline.canary_p95_ms if math.isfinite(value)]
-    high = _nice_up(max(1.0, *values)) if values else 1.0
+    if not values:
+        yield _text(size.left + 8, top + STRIP / 2 + 4, "no canary was answered", "tick")
+        return
+    high = _nice_up(max(1.0, *values))
     scale = Scale(0.0, high, top, top + STRIP, log=False)
     yield _text(size.left - 8, top + 9, _milliseconds(high), "tick", "end")
     points = [

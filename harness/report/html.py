@@ -88,6 +88,7 @@ def render(folder: Path, summary: Summary) -> str:
             sentence=page.sentence(summary),
             headlines=page.headlines(summary),
             exceptions=exceptions[: page.SHOWN_EXCEPTIONS],
+            repeats=page.repeats(run, summary),
             hidden=exceptions[page.SHOWN_EXCEPTIONS :],
             layers=page.layer_lines(summary),
             trials=trials,

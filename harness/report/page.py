@@ -77,6 +77,19 @@ def exceptions(summary: Summary) -> list[Row]:
     return sorted(rows, key=lambda row: (row.verdict.badness, not row.trial))
 
 
+def repeats(folder: RunFolder, summary: Summary) -> dict[str, str]:
+    """Tests that only took over the verdict of a trial whose own rows are in the list: test id → trials."""
+    verdicts: dict[str, set[Verdict]] = defaultdict(set)
+    for row in summary.rows:
+        verdicts[row.trial].add(row.verdict)
+    taken = {event.node: (event.verdict, event.trials) for event in folder.of(TestOutcome) if event.verdict is not Verdict.PASS}
+    return {
+        node: ", ".join(trial for trial in trials if verdict in verdicts[trial])
+        for node, (verdict, trials) in taken.items()
+        if any(verdict in verdicts[trial] for trial in trials)
+    }
+
+
 def layer_lines(summary: Summary) -> list[LayerLine]:
     """The layers with bars of checks and of time."""
     longest = max((layer.duration_s or 0.0 for layer in summary.layers), default=0.0) or 1.0

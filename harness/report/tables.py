@@ -31,6 +31,7 @@ from harness.report.numbers import quantity, seconds, short, whole
 
 SHOWN_TABLE_ROWS = 500
 _NUMBER = re.compile(r"[-+−]?[0-9.,\u202f]+(?: ?[%a-zA-Z/µ]{0,5})?$|[–∞]$")
+_LONG_FLOAT = re.compile(r"-?[0-9]{1,15}\.[0-9]{4,}$")
 QUIET_CHANGES = frozenset({"started", "healthy"})
 
 
@@ -166,13 +167,18 @@ def tables(folder: RunFolder) -> list[Grid]:
         Grid(
             event.title or "Table",
             event.columns,
-            event.rows[:SHOWN_TABLE_ROWS],
+            tuple(tuple(_rounded(cell) for cell in row) for row in event.rows[:SHOWN_TABLE_ROWS]),
             _numeric(event),
             event.note,
             more=max(0, len(event.rows) - SHOWN_TABLE_ROWS),
         )
         for event in folder.of(Table)
     ]
+
+
+def _rounded(cell: str) -> str:
+    """A float as a program prints it, rounded for people; anything else as it is."""
+    return short(float(cell)) if _LONG_FLOAT.match(cell) else cell
 
 
 def _numeric(table: Table) -> frozenset[int]:

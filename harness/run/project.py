@@ -56,6 +56,7 @@ class DataTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     dir: str = ""
     sample: str = ""
+    manifest: str = ""  # what `harness data fetch` gets
 
 
 class CommandTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from harness.journal.events import Measured
 from harness.plugin.session import Session
+from suites.e2e import agreement
 from suites.wing.api import Api
 from suites.wing.corpus import Corpus
 
@@ -41,11 +42,9 @@ def topics(corpus: Corpus) -> tuple[tuple[str, tuple[str, ...]], ...]:
 def test_dossiers_have_the_sections_asked_for(dossiers: Mapping[str, Any], corpus: Corpus, examined) -> None:
     """Each topic's sections hold evidence, and a section without any says so."""
     for topic, wanted in topics(corpus):
-        sections = {section["id"]: section for section in dossiers[topic]["sections"]}
-        examined(len(sections))
-        assert [name for name in wanted if not sections[name]["items"]] == [], topic
-        empty = [section for name, section in sections.items() if not section["items"] and name not in {"summary", "coverage", "questions"}]
-        assert all(section["notes"] for section in empty), topic
+        judged = agreement.dossier_sections(dossiers[topic], wanted)
+        examined(judged.examined)
+        assert judged.problems == (), topic
 
 
 @pytest.mark.requirement("OPS-2.1")
@@ -53,12 +52,11 @@ def test_every_item_is_cited_and_every_quote_is_verbatim(dossiers: Mapping[str, 
     """Each item has a citation, and each citation's quote is its document's text at its offsets."""
     texts: dict[str, str] = {}
     for dossier in dossiers.values():
-        for item in items(dossier):
-            assert item["citations"], item
-            for citation in item["citations"]:
-                examined(1)
-                text = texts.setdefault(citation["doc_id"], api.ir(citation["doc_id"])["text"])
-                assert text[citation["start"] : citation["end"]] == citation["quote"], citation
+        for doc_id in {citation["doc_id"] for item in agreement.items(dossier) for citation in item["citations"]}:
+            texts.setdefault(doc_id, api.ir(doc_id)["text"])
+        judged = agreement.citations_verbatim(dossier, texts)
+        examined(judged.examined)
+        assert judged.problems == ()
 
 
 def test_formats_agree(api: Api, corpus: Corpus, examined) -> None:
@@ -79,16 +77,6 @@ def test_sample_corpus_is_pooled_conflicting_and_gapped(dossiers: Mapping[str, A
         from harness.core.errors import Blocked
 
         raise Blocked("judged on the sample corpus; this run has real data")
-    dossier = dossiers["migraine"]
-    pooled = {group["outcome"] for group in dossier["pooled"]}
-    examined(len(pooled))
-    assert any("monthly migraine days" in outcome.lower() for outcome in pooled)
-    assert not any("headache impact" in outcome.lower() for outcome in pooled)
-    assert len(dossier["conflicts"]) == 1
-    assert any("quality of life" in str(gap).lower() for gap in dossier["gaps"])
-
-
-def items(dossier: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for section in dossier["sections"]:
-        if section["id"] not in {"summary", "coverage", "questions"}:
-            yield from section["items"]
+    judged = agreement.sample_findings(dossiers["migraine"])
+    examined(judged.examined)
+    assert judged.problems == ()

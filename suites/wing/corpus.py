@@ -102,7 +102,9 @@ def _labels(data: Path) -> Iterator[Payload]:
 
 
 def _abstracts(data: Path) -> Iterator[Payload]:
-    for name in ABSTRACTS:
+    folder = data / "pubmed_xml"
+    named = [name for name in ABSTRACTS if (folder / name).is_file()]  # the collected files; else whatever was fetched
+    for name in named or sorted(path.name for path in folder.glob("*.xml*")):
         content = _read(data / "pubmed_xml" / name)
         content = gzip.decompress(content) if name.endswith(".gz") else content
         yield Payload("pubmed", name.removesuffix(".gz"), content, _count("pubmed", content))

@@ -154,6 +154,33 @@ def test_generic_shapes_of_a_foreign_wing_are_shown(maker, row):
         assert words in text
 
 
+def test_a_test_that_repeats_its_trial_is_told_once(maker, row):
+    """A test that took over the verdict of its trial points to the trial's rows instead of repeating them."""
+    made = maker("run-1")
+    made.start()
+    made.emit(
+        e.TestOutcome(node="s.py::test_a", layer="load", verdict=Verdict.FAIL, duration_s=1, detail="t.p95: FAIL 900 ms", trials=("t",))
+    )
+    rows = [
+        row("t.p95", Verdict.FAIL, trial="t", reason="900 ms"),
+        row("s.py::test_a", Verdict.FAIL, reason="t.p95: FAIL 900 ms", limit="It is fast."),
+    ]
+    text = " ".join(Page(render(made.path, made.summary(rows))).text.split())
+    assert "It is fast. Its trial did not pass: t." in text
+    assert "t.p95: FAIL 900 ms" not in text
+
+
+def test_floats_of_foreign_tables_are_rounded(maker, row):
+    """What a program printed with seventeen digits is shown with three."""
+    made = maker("run-1")
+    made.start()
+    made.emit(e.Table(trial="t", title="T", columns=("a", "b"), rows=(("10.521952887444588", "v1.0.00001"),)))
+    text = Page(render(made.path, made.summary([row("a")]))).text
+    assert "10.5" in text
+    assert "10.52195" not in text
+    assert "v1.0.00001" in text
+
+
 def test_the_wings_of_this_project_are_shown(maker, row, origin):
     """Faults with proof, drill stages, service events, contract operations, shapes and ranking figures have tables."""
     made = maker("run-1")

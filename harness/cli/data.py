@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 
 from harness.cli.console import Console
@@ -43,7 +44,7 @@ def fetch(files: list[DataFile], folder: Path, console: Console) -> int:
     failed = 0
     for number, file in enumerate(files, 1):
         try:
-            path = download(file, folder / ".downloads", lambda text, n=number: console.say(f"{n}/{len(files)} {text}"))
+            path = download(file, folder / ".downloads", functools.partial(_say, console, f"{number}/{len(files)}"))
             convert(file, path, folder)
         except HarnessError as error:
             failed += 1
@@ -54,3 +55,7 @@ def fetch(files: list[DataFile], folder: Path, console: Console) -> int:
     write_sums(folder)
     print(folder)
     return 0
+
+
+def _say(console: Console, place: str, text: str) -> None:
+    console.say(f"{place} {text}")

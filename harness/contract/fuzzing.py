@@ -118,7 +118,7 @@ def _execute(context: StepContext, table: ContractTable, work: Path, seed: int, 
         finally:
             spawned.end()
     printed = (work / "output.txt").read_text(encoding="utf-8", errors="replace")
-    return f"exit {spawned.process.returncode}: {printed[-1500:]}"
+    return f"exit {spawned.process.returncode}: {printed[-1500:].replace(str(work), '')}"
 
 
 def _stored_report(context: StepContext, work: Path, labels: list[str], output: str) -> FuzzReport:

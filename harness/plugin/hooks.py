@@ -103,6 +103,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "requirement(*ids): links a test to requirements by id")
     config.addinivalue_line("markers", "layer(name): the layer a test belongs to (default: by its folder)")
+    config.addinivalue_line("markers", "isolated: loads or breaks a stack; refuses pytest-xdist")
+    config.addinivalue_line("markers", "slow: takes more than ten seconds")
+    config.addinivalue_line("markers", "browser: needs Chromium; BLOCKED where there is none")
 
 
 def make_session(config: pytest.Config) -> Session:

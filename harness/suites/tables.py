@@ -110,7 +110,13 @@ def kill_scenario_text(tables: Mapping[str, Any]) -> str:
         timeline=[
             {"step": "guards", "driver": "prove_guards"},
             {"step": "load", "driver": "open_loop", "with": arrivals, "after": "guards"},
-            {"step": "kill", "driver": "kill", "with": {"service": service}, "at": table.at, "after": "guards"},
+            {
+                "step": "kill",
+                "driver": "kill",
+                "with": {"service": service, "deadline": _sum(table.recovery, "10 s")},
+                "at": table.at,
+                "after": "guards",
+            },
         ],
         thresholds=thresholds,
         checks=[

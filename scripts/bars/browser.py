@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NOBODY = 65534
+SCREENSHOT_MAX_PX = 12_000
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -123,7 +124,10 @@ class Browser:
     @staticmethod
     def _shoot(tab: Page, screenshot: Path) -> None:
         screenshot.parent.mkdir(parents=True, exist_ok=True)
-        tab.screenshot(path=str(screenshot), full_page=True)
+        width = tab.evaluate("() => document.documentElement.clientWidth")
+        height = tab.evaluate("() => document.documentElement.scrollHeight")
+        tab.set_viewport_size({"width": width, "height": min(height, SCREENSHOT_MAX_PX)})  # full_page leaves long pages half painted
+        tab.screenshot(path=str(screenshot))
 
 
 @contextlib.contextmanager

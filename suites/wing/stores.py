@@ -61,7 +61,7 @@ def disagreements(stack: StackControl) -> list[str]:
     wanted = {
         "search chunks": (sql_number(stack, "records", indexed), sql_number(stack, "search", "SELECT count(*) FROM chunks")),
         "graph contributions": (
-            sql_number(stack, "records", "SELECT count(*) FROM graph_batches"),
+            sql_number(stack, "records", "SELECT count(*) FROM graph_batches WHERE status <> 'refused'"),
             bolt(stack, "MATCH (c:Contribution) RETURN count(c) AS total"),
         ),
         "objects": (sql_number(stack, "records", _NAMED), object_files(stack)),

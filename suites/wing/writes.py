@@ -144,7 +144,7 @@ class ReadAcknowledgedDriver:
         acknowledged = [
             row for row in latest(FolderView(context.run_folder).samples("writes", context.trial)) if row["acked_ns"] is not None
         ]
-        found = self._read(context, parameters.deadline.ns)
+        found = self._read(context, acknowledged, parameters.deadline.ns)
         lost = 0
         with SegmentWriter("writes", WRITES, context.run_folder, context.journal, trial=context.trial) as rows:
             for row in acknowledged:
@@ -153,20 +153,26 @@ class ReadAcknowledgedDriver:
                 rows.append(write_id=row["write_id"], kind=row["kind"], found=here)
         context.journal.emit(Measured(trial=context.trial, metric=parameters.metric, unit="1", value=float(lost)))
 
-    def _read(self, context: StepContext, limit_ns: int) -> set[str]:
+    def _read(self, context: StepContext, acknowledged: list[dict[str, Any]], limit_ns: int) -> set[str]:
         deadline_ns = context.now_ns() + limit_ns
         while True:
             try:
                 with Api(context.target, "reader") as api:
                     nodes, _edges = api.graph()
-                    found = {node["key"] for node in nodes if node["label"] == "EligibilityConstraint"}
-                    return found | {f"ingest:{job}" for job in _jobs(api)}
+                    found = {str(node["key"]) for node in nodes if node["label"] == "EligibilityConstraint"}
+                    return found | {row["write_id"] for row in acknowledged if row["kind"] == "ingest" and _ingested(api, row["write_id"])}
             except (httpx.TransportError, httpx.HTTPStatusError) as error:
                 if context.now_ns() > deadline_ns or context.stop():
                     raise HarnessError(f"the platform cannot be read: {error}") from None
                 context.wait(0.25)
 
 
-def _jobs(api: Api) -> set[str]:
-    """Jobs with at least one completed document in the ledger."""
-    return {str(row["job_id"]) for row in api.documents() if row["state"] == "completed"}
+def _ingested(api: Api, write_id: str) -> bool:
+    """Whether the job of an acknowledged ingest is known, finished, and all its documents are in the ledger."""
+    try:
+        job = api.job(write_id.removeprefix("ingest:"))
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code == httpx.codes.NOT_FOUND:
+            return False
+        raise
+    return bool(job["documents"]) and all(item["state"] in {"completed", "failed"} for item in job["documents"])

@@ -206,7 +206,7 @@ def _complete(records: Database, ports: steps.Ports) -> int:
 
 
 _PAGE = (
-    "SELECT payload, payload_sha256, supporter FROM graph_batches WHERE supporter > %s AND (%s = '' OR status = %s)"
+    "SELECT payload, payload_sha256, supporter FROM graph_batches WHERE supporter > %s AND status <> 'refused' AND (%s = '' OR status = %s)"
     " ORDER BY supporter LIMIT %s"
 )
 _NAMED_BATCHES = "SELECT payload FROM graph_batches WHERE supporter = ANY(%s) ORDER BY supporter"

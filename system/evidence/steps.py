@@ -36,6 +36,7 @@ from system.platform.ports import (
     Records,
     Search,
     SparseModel,
+    StagedBatch,
     Transition,
 )
 from system.platform.record_types import NewDeadLetter, NewDocument
@@ -183,19 +184,41 @@ def extract_and_write(event: OutboxEvent, ports: Ports) -> Outcome:
     except BadInput as error:
         return _fail(event, ports, row, (), error)
     ports.records.put_extractions(row.doc_id, extraction)
-    staged = ports.records.stage_graph_batch(batch)
-    if staged.status != "applied":
-        try:
-            apply_batch(ports, batch, staged.payload_sha256)
-        except Unavailable:
-            return Outcome.DONE  # the applier completes the document when the graph is back
-    return _advance(event, ports, row, (), "completed")
+    unfinished = _bring_in(ports, ports.records.stage_graph_batch(batch))
+    return unfinished or _advance(event, ports, row, (), "completed")
+
+
+def _bring_in(ports: Ports, staged: StagedBatch) -> Outcome | None:
+    """Write a staged batch to the graph; None when it is there, otherwise what became of the event."""
+    if staged.status == "applied":
+        return None
+    try:
+        apply_batch(ports, staged.batch, staged.payload_sha256)
+    except Unavailable:
+        return Outcome.DONE  # the applier completes the document when the graph is back
+    except BadInput as error:
+        refuse_batch(ports, staged, error)
+        return Outcome.FAILED
+    return None
 
 
 def apply_batch(ports: Ports, batch: GraphBatch, payload_sha256: str) -> None:
     """Write a staged batch to the graph and mark it applied. Raises ``Unavailable``; may be repeated."""
     ports.graph.replace_contribution(batch)
     ports.records.graph_batch_applied(batch.supporter, payload_sha256)
+
+
+def refuse_batch(ports: Ports, staged: StagedBatch, error: BadInput) -> None:
+    """The graph will never take this batch: a dead letter, and its document fails with the reason. May be repeated."""
+    batch = staged.batch
+    issue = {"focus_node": batch.supporter, "path": error.place, "value": "", "shape": "graph", "message": f"{error.error}: {error.remedy}"}
+    kind = "kg_write" if staged.write_id else "extraction"
+    subject = staged.write_id or batch.supporter
+    ports.records.put_dead_letter(NewDeadLetter(kind, subject, str(error), msgspec.json.encode([issue]), msgspec.json.encode(batch)))
+    ports.records.graph_batch_refused(batch.supporter, staged.payload_sha256)
+    row = ports.records.ledger_row(batch.supporter)
+    if row is not None and row.state == "indexed":
+        ports.records.transition(Transition(row.doc_id, row.version, "failed", (), None, error.reason()))
 
 
 def complete_applied(doc_id: str, ports: Ports) -> None:

@@ -17,11 +17,13 @@ from system.gateway import problems, routes_answers, routes_graph, routes_ingest
 from system.gateway.auth import KeyRing
 from system.gateway.middleware import BodyTooLargeError, Envelope, Metrics
 from system.gateway.threads import allow_threads
+from system.platform.logs import quieten
 from system.platform.settings import Settings, load_settings
 
 
 def application() -> FastAPI:
     """The app over the servers named by the environment."""
+    quieten()
     settings = load_settings(os.environ)
     return create_app(settings, assemble(settings, gate_processes=1))
 

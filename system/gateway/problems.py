@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from system.gateway.middleware import request_id_of
 from system.platform import errors
@@ -98,7 +99,18 @@ def _invalid_request(request: Request, error: Exception) -> Response:
 
 def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_response(make(request, error.status_code, str(error.detail)), error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return problem_response(make(request, error.status_code, str(error.detail)), headers)
+
+
+def _allowed(request: Request) -> str:
+    """Every method that some route has for this path; the framework names those of the first such route only."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches({**request.scope, "method": "\0"})
+        if match is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return ", ".join(sorted(methods))
 
 
 _STATUS_OF: tuple[tuple[type[errors.PlatformError], int], ...] = (

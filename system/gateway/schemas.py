@@ -209,7 +209,7 @@ class GraphWritten(BaseModel):
 
 class GraphWriteStatus(BaseModel):
     write_id: str
-    status: Literal["staged", "applied"]
+    status: Literal["staged", "applied", "refused"]
     staged_at: str
     payload_sha256: str
 

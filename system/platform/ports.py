@@ -247,7 +247,7 @@ class PendingEvent(msgspec.Struct, frozen=True):
 
 
 class StagedBatch(msgspec.Struct, frozen=True):
-    """A graph batch with its fate: ``status`` is ``staged`` (durable here, not yet in the graph) or ``applied``."""
+    """A graph batch with its fate: ``status`` is ``staged`` (durable here, not yet in the graph), ``applied`` or ``refused``."""
 
     batch: GraphBatch
     payload_sha256: str
@@ -332,6 +332,9 @@ class Records(Protocol[ChunkT, ExtractionT]):
     def graph_batch_applied(self, supporter: str, payload_sha256: str | None = None) -> None:
         """The graph has the batch; with a hash given, only if it is still that batch."""
 
+    def graph_batch_refused(self, supporter: str, payload_sha256: str) -> None:
+        """The graph will never take this batch: it waits no longer, and what it brings is not known any more."""
+
     def put_dead_letter(self, letter: NewDeadLetter) -> str:
         """Persist a refusal; returns its id (deterministic over kind, subject and payload)."""
 
@@ -402,6 +405,7 @@ WRITING_CALLS: Mapping[str, tuple[str, ...]] = {
         "put_extractions",
         "stage_graph_batch",
         "graph_batch_applied",
+        "graph_batch_refused",
         "put_dead_letter",
         "mark_replayed",
         "outbox_relayed",

@@ -180,6 +180,9 @@ class PostgresRecords(Generic[ChunkT, ExtractionT]):
     def graph_batch_applied(self, supporter: str, payload_sha256: str | None = None) -> None:
         self._run(lambda c: records_content.batch_applied(c, supporter, payload_sha256))
 
+    def graph_batch_refused(self, supporter: str, payload_sha256: str) -> None:
+        self._run(lambda c: records_content.batch_refused(c, supporter, payload_sha256))
+
     def graph_batch(self, supporter: str) -> StagedBatch | None:
         return self._run(lambda c: records_content.batch_of(c, supporter))
 

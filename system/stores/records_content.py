@@ -90,9 +90,9 @@ def stage_batch(connection: Connection, batch: GraphBatch, write_id: str | None,
     payload = msgspec.json.encode(batch, order="sorted")
     digest = hashlib.sha256(payload).hexdigest()
     known = _read_batch(connection, "supporter", batch.supporter)
-    if known is not None and known.payload_sha256 == digest:
+    if known is not None and known.payload_sha256 == digest and known.status != "refused":
         return known
-    if known is not None and write_id is not None:
+    if known is not None and write_id is not None and known.payload_sha256 != digest:
         raise Conflict(f"write {write_id!r} was made with another payload: send a new write id")
     connection.execute(
         "INSERT INTO graph_batches (supporter, write_id, job_id, payload, payload_sha256, status) VALUES (%s, %s, %s, %s, %s, 'staged')"
@@ -116,6 +116,18 @@ def batch_applied(connection: Connection, supporter: str, payload_sha256: str | 
     ).fetchone()
     if row is not None:
         audit.append(connection, supporter, "graph_applied", audit.now_text(), {"payload_sha256": row[0]})
+
+
+def batch_refused(connection: Connection, supporter: str, payload_sha256: str) -> None:
+    audit.lock_shards(connection, [supporter])
+    row = connection.execute(
+        "UPDATE graph_batches SET status = 'refused' WHERE supporter = %s AND status = 'staged' AND payload_sha256 = %s"
+        " RETURNING supporter",
+        (supporter, payload_sha256),
+    ).fetchone()
+    if row is not None:
+        connection.execute("DELETE FROM graph_batch_nodes WHERE supporter = %s", (supporter,))
+        audit.append(connection, supporter, "graph_refused", audit.now_text(), {"payload_sha256": payload_sha256})
 
 
 def batch_of(connection: Connection, supporter: str) -> StagedBatch | None:

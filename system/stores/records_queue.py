@@ -121,13 +121,14 @@ def job_view(connection: Connection, job_id: str) -> JobView | None:
 def _job_state(connection: Connection, job_id: str, documents: Sequence[JobDocument]) -> str:
     waiting = connection.execute(
         "SELECT (SELECT count(*) FROM submissions WHERE job_id = %(id)s AND split_at IS NULL),"
-        " (SELECT count(*) FROM graph_batches WHERE job_id = %(id)s AND status = 'staged')",
+        " (SELECT count(*) FROM graph_batches WHERE job_id = %(id)s AND status = 'staged'),"
+        " (SELECT count(*) FROM graph_batches WHERE job_id = %(id)s AND status = 'refused')",
         {"id": job_id},
     ).fetchone()
     assert waiting is not None, "an aggregate gives one row"
     states = {document.state for document in documents}
-    if any(waiting):
+    if any(waiting[:2]):
         return "accepted"
     if states - {"completed", "failed", "skipped", "deleted"}:
         return "running"
-    return "failed" if "failed" in states else "completed"
+    return "failed" if waiting[2] or "failed" in states else "completed"

@@ -108,7 +108,7 @@ CREATE TABLE IF NOT EXISTS graph_batches (
     job_id text,
     payload text NOT NULL,
     payload_sha256 text NOT NULL,
-    status text NOT NULL CHECK (status IN ('staged', 'applied')),
+    status text NOT NULL CHECK (status IN ('staged', 'applied', 'refused')),
     staged_at timestamptz NOT NULL DEFAULT now(),
     applied_at timestamptz
 );

@@ -12,6 +12,7 @@ import threading
 
 from system.assembly import assemble
 from system.platform.errors import PlatformError
+from system.platform.logs import quieten
 from system.platform.settings import load_settings
 from system.worker.consumer import Consumer, ConsumerSettings
 from system.worker.relay import Applier, Relay
@@ -20,6 +21,7 @@ from system.worker.table import ROLES, entries_for
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    quieten()
     parser = argparse.ArgumentParser(prog="python -m system.worker")
     parser.add_argument("--roles", default=",".join(ROLES), help=f"comma-separated; known: {', '.join(ROLES)}")
     roles = frozenset(parser.parse_args().roles.split(","))

@@ -50,7 +50,7 @@ def test_a_seeded_defect_is_found(service: Any, judge: Any, old: str, new: str, 
 
 def test_what_is_left_out_is_shown_with_its_reason(service: Any, judge: Any) -> None:
     """An excluded operation is BLOCKED with the reason of harness.toml; the others are judged."""
-    contract = {"role": "writer", "time_s": 3, "max_examples": 5, "phases": ["fuzzing"], "exclude": {"POST /notes": "costs money"}}
+    contract = {"role": "writer", "time_s": 20, "phases": ["coverage"], "exclude": {"POST /notes": "costs money"}}
     judged = judge(service(), "schemathesis", {"target": {"openapi": "/openapi.json"}, "contract": contract})
     assert judged.row("POST /notes").verdict is Verdict.BLOCKED
     assert "costs money" in judged.row("POST /notes").reason

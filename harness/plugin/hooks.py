@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.core.errors import Blocked
+from harness.core.errors import Blocked, HarnessError
 from harness.core.text import outside
 from harness.core.verdict import Verdict
 from harness.journal.events import TestOutcome
@@ -22,6 +22,7 @@ from harness.plugin.session import NotPassed, Session, Trial, project_publishers
 from harness.run.project import load_project
 from harness.run.registry import Registry
 from harness.run.run import Run
+from harness.traceability.registry import check_marker_ids
 
 if TYPE_CHECKING:
     from harness.run.owned import OwnedStack
@@ -141,6 +142,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[LAYERS].leave()
     finished = session.close()
     print(f"\nharness: {finished.summary.verdict}  {finished.folder}/report.html  manifest {finished.manifest_sha256}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """An unknown requirement id on a test is an error of usage, named with the nearest known one."""
+    if not any(item.get_closest_marker("requirement") for item in items):
+        return
+    try:
+        session = config.stash.get(SESSION, None)
+        ids = project_requirements(session.project if session is not None else load_project(config.rootpath))
+        if ids is not None:
+            check_marker_ids(items, ids)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def layer_of(item: pytest.Item) -> str:

@@ -33,7 +33,7 @@ SERVICE = Path(__file__).resolve().parents[3] / "examples" / "foreign" / "servic
 KEYS = {"reader": "reader-0123456789abcdef0123", "writer": "writer-0123456789abcdef0123"}
 CONTRACT: Mapping[str, Any] = {
     "target": {"openapi": "/openapi.json"},
-    "contract": {"role": "writer", "lesser_role": "reader", "time_s": 20, "max_examples": 10, "phases": ["coverage"]},
+    "contract": {"role": "writer", "lesser_role": "reader", "time_s": 8, "max_examples": 10, "phases": ["coverage", "fuzzing"]},
 }
 WINGS: dict[Reference, type[Any]] = {
     Reference("driver", "schemathesis"): SchemathesisDriver,

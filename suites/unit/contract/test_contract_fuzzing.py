@@ -36,7 +36,6 @@ def test_a_clean_service_passes_and_the_key_stays_out(service: Any, judge: Any) 
     ("old", "new", "operation", "said"),
     [
         ('{"id": len(NOTES) + 1,', '{"id": str(len(NOTES) + 1),', "POST /notes", "response_schema_conformance"),
-        ("return self.send(201", "return self.send(200", "POST /notes", "status_code_conformance"),
         ('assert name == "text" and', "assert True or", "POST /notes", "negative_data_rejection"),
     ],
 )

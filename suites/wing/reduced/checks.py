@@ -69,10 +69,10 @@ STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
 
 
 class Reduced(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``layer`` whose statements are judged; ``reference``: a clean trial's answers kept for the run (empty: this is that trial)."""
+    """``layer`` whose statements are judged; ``answers``: a clean trial's answers kept for the run (empty: this is that trial)."""
 
     layer: str
-    reference: str = ""
+    answers: str = ""
 
 
 class ReducedChecker:
@@ -84,7 +84,7 @@ class ReducedChecker:
     def check(self, view: RunView, trial: str, layer: str, parameters: Reduced) -> Sequence[CheckRow]:
         del layer
         found = {name: kept(view, name, trial) for name in EVIDENCE}
-        found["reference_answers"] = _reference(view, parameters.reference) if parameters.reference else found["answers"]
+        found["reference_answers"] = _reference(view, parameters.answers) if parameters.answers else found["answers"]
         missing = sorted(name for name, value in found.items() if value is None)
         return [_row(statement, found, missing, trial, parameters.layer) for statement in STATEMENTS[parameters.layer]]
 

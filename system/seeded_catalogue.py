@@ -12,11 +12,14 @@ import msgspec
 
 OPERATORS: Final = ("drop", "duplicate", "delay", "reorder", "truncate", "off_by_one", "swallow")
 PORTS: Final = ("records", "objects", "search", "graph", "events", "cache", "dense", "sparse", "gate", "retriever")
-LAYERS: Final = ("e2e", "shacl", "retrieval", "consistency", "contract")
+LAYERS: Final = ("e2e", "shacl", "retrieval", "consistency", "contract", "chaos")
 
 
 class Defect(msgspec.Struct, frozen=True):
-    """One seeded defect: an operator on one port call. ``every``: only each n-th call, counted from the moment it was armed. ``amount``: shift, or seconds."""
+    """One seeded defect: an operator on one port call.
+
+    ``every``: only each n-th call, counted from the moment it was armed. ``amount``: shift, or seconds.
+    """
 
     id: str
     port: str
@@ -133,6 +136,7 @@ _OURS: Final[tuple[Defect, ...]] = (
     _defect("records", "graph_batch_applied", "drop", "written batches stay marked as waiting for ever", ("consistency",)),
     _defect("records", "put_dead_letter", "drop", "refused batches leave no dead letter", ("shacl",)),
     _defect("records", "put_dead_letter", "duplicate", "one refusal is counted as two attempts", ("shacl",)),
+    _defect("records", "receive_submission", "swallow", "payloads are acknowledged while the records are away, and lost", ("chaos",)),
     _defect("records", "mark_replayed", "drop", "a replayed dead letter stays open", ("shacl",)),
     _defect("records", "dead_letters", "truncate", "the last third of the dead letters is not shown", ("shacl",), focus="result"),
     _defect("records", "graph_knows", "drop", "writes that refer to stored nodes are refused", ("shacl",)),
@@ -214,6 +218,8 @@ _OURS: Final[tuple[Defect, ...]] = (
         "events", "append", "drop", "every fifth relayed batch of events is lost: documents stop half way", ("e2e", "consistency"), every=5
     ),
     _defect("events", "append", "truncate", "the last events of a relayed batch are lost", ("e2e", "consistency"), focus="0"),
+    _defect("events", "append", "swallow", "events are lost while the event log is away: documents never finish", ("chaos",)),
+    _defect("graph", "replace_contribution", "swallow", "a write while the graph is away is said to be in the graph", ("chaos",)),
     _defect("cache", "get|put", "drop", "all queries share one cache entry: answers of the query before", ("retrieval",), focus="0"),
     _defect("cache", "get", "delay", "every answer waits 1.5 s for the cache", ("retrieval",)),
     _defect("dense", "embed", "reorder", "the vectors of a request belong to other texts", ("retrieval",), focus="result"),

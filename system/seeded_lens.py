@@ -49,8 +49,15 @@ def _items(value: Any, step: str) -> list[tuple[Any, Any]]:
 
 
 def drop(places: list[Any]) -> list[Any]:
-    """Each value becomes the empty one of its type."""
-    return [None if value is None else type(value)() for value in places]
+    """Each value becomes the empty one of its type; None where the type has none."""
+    return [_emptied(value) for value in places]
+
+
+def _emptied(value: Any) -> Any:
+    try:
+        return None if value is None else type(value)()
+    except TypeError:
+        return None
 
 
 def duplicate(places: list[Any]) -> list[Any]:

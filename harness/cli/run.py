@@ -6,10 +6,11 @@ import argparse
 
 from harness.cli.console import Console
 from harness.cli.summary_table import print_summary
-from harness.cli.verify import Interrupts, make_run
+from harness.cli.verify import Interrupts, make_run, project_registry
 from harness.core.errors import UsageError
-from harness.plugin.session import Session
+from harness.plugin.session import Session, scenario_path
 from harness.run.project import load_project
+from harness.scenario.loader import load_scenario
 
 REPEAT_MAX = 10_000
 
@@ -27,6 +28,7 @@ def execute(namespace: argparse.Namespace) -> int:
     if not 1 <= namespace.repeat <= REPEAT_MAX:
         raise UsageError(f"--repeat {namespace.repeat}", remedy=f"give a number from 1 to {REPEAT_MAX}")
     project = load_project()
+    load_scenario(scenario_path(project, namespace.scenario), project_registry(project))  # what is wrong with it leaves no run folder
     console = Console(quiet=namespace.json)
     run = make_run(project, namespace, ())
     session = Session(project, run, console.say)

@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from harness.cli.console import Console
+from harness.cli.console import STYLES
 from harness.core.errors import UsageError
 from harness.core.text import one_line
 from harness.core.verdict import Verdict, merge
@@ -61,16 +63,16 @@ def _shape_files(path: Path) -> list[Path]:
 
 
 def _print(report: ShaclReport, verdict: Verdict) -> None:
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     table = Table("shape", "focus nodes", "violations", box=None, header_style="bold")
     for shape in report.shapes:
         table.add_row(one_line(short(shape.shape)), str(shape.focus_nodes), str(shape.violations))
-    console.out.print(table)
+    console.print(table)
     for item in report.violations[:SHOWN]:
-        console.out.print(f"{short(item.shape)}: {item.focus_node} {short(item.path)} {item.value}: {item.message}", markup=False)
+        console.print(f"{short(item.shape)}: {item.focus_node} {short(item.path)} {item.value}: {item.message}", markup=False)
     if report.violation_count > SHOWN:
-        console.out.print(f"… {report.violation_count - SHOWN} more (--json lists up to 1000)")
-    console.out.print(
+        console.print(f"… {report.violation_count - SHOWN} more (--json lists up to 1000)")
+    console.print(
         f"{report.triples} triples, {report.violation_count} violations, {len(report.unseen)} shapes without focus nodes:", end=" "
     )
-    console.out.print(console.verdict(verdict))
+    console.print(Text(str(verdict), style=STYLES[verdict]))

@@ -15,14 +15,18 @@ import harness
 from harness.cli.console import Console
 from harness.cli.summary_table import print_summary
 from harness.core.errors import UsageError, listing, nearest_word
+from harness.core.units import Duration
 from harness.plugin.hooks import LAYERS, Brought
 from harness.plugin.progress import Progress
 from harness.plugin.session import Session, project_publishers, project_requirements
-from harness.run.project import Project, load_project
+from harness.run.project import FILE, Project, load_project
 from harness.run.registry import Registry
 from harness.run.run import Run
+from harness.topology.compose import load_topology
+from harness.topology.errors import ProfileUnavailable, TopologyError
 
 STOP_WITHIN_S = 5.0
+PROFILES = ("embedded", "local", "compose", "k8s")
 NEUTRAL_INI = Path(harness.__file__).parent / "suites" / "pytest.ini"  # a project's own options are for its own `pytest`
 
 
@@ -38,24 +42,31 @@ def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
 def execute(namespace: argparse.Namespace) -> int:
     project = load_project()
     layers = chosen_layers(project, namespace.only)
+    for name in layers:
+        project.suite_path(project.configuration.layers[name].suite)
     console = Console(quiet=namespace.json)
     run = make_run(project, namespace, tuple(name for name in layers if project.configuration.layers[name].required))
     session = Session(project, run, console.say, full=namespace.full)
     console.say(f"run {run.id}  seed {run.seeds.root}  profile {run.profile}")
-    interrupted = run_layers(session, layers, console)
+    try:
+        interrupted = run_layers(session, layers, console)
+    except Exception:
+        session.close("error")
+        raise
     finished = session.close("interrupted" if interrupted else "completed")
     print_summary(finished, console, as_json=namespace.json)
     return 130 if interrupted else finished.summary.exit_code
 
 
 def make_run(project: Project, namespace: argparse.Namespace, required: tuple[str, ...]) -> Run:
-    """The run of a command, with the publishers of the reports."""
+    """The run of a command, with the publishers of the reports. What is wrong with the configuration leaves no run folder."""
     topology = project.configuration.topology
     profile = namespace.profile or (topology.profile if topology else "none")
+    check_topology(project, profile)
     mode = "verify --full" if getattr(namespace, "full", False) else namespace.command
     return Run(
         Path(namespace.reports) if namespace.reports else project.reports,
-        registry=Registry.discover(project_requirements(project)).with_tables(project.wing_tables(), project.folder),
+        registry=project_registry(project),
         project=project.folder,
         profile=profile,
         mode=mode,
@@ -65,6 +76,30 @@ def make_run(project: Project, namespace: argparse.Namespace, required: tuple[st
         required=required,
         publishers=project_publishers(project),
     )
+
+
+def project_registry(project: Project) -> Registry:
+    """The wings of the installed packages and of the project, with its requirement ids."""
+    return Registry.discover(project_requirements(project)).with_tables(project.wing_tables(), project.folder)
+
+
+def check_topology(project: Project, profile: str) -> None:
+    """``UsageError`` for a topology that cannot be read, or a profile that nothing is called."""
+    table = project.configuration.topology
+    if table is None:
+        return
+    if profile not in PROFILES:
+        near = nearest_word(profile, PROFILES)
+        raise UsageError(f"unknown profile {profile!r}", nearest=near, remedy=f"known: {listing(PROFILES)}")
+    try:
+        Duration.parse(table.start_deadline)
+        load_topology(project.folder / table.file, profile, project.folder)
+    except UsageError as error:
+        raise UsageError(f"topology.start_deadline: {error}", file=str(project.folder / FILE), remedy="write it like 90 s") from None
+    except ProfileUnavailable:
+        return  # a missing capability: BLOCKED, with the reason in the report
+    except TopologyError as error:
+        raise UsageError(error.error, file=error.place, remedy=error.remedy) from None
 
 
 def chosen_layers(project: Project, only: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ class Exchange:
 
     __slots__ = (
         "body",
+        "connection",
         "done_ns",
         "first_byte_ns",
         "index",
@@ -49,6 +50,7 @@ class Exchange:
         self.outcome = ""
         self.retried = False
         self.timer: asyncio.TimerHandle | None = None
+        self.connection: Connection | None = None  # that carries it now
 
 
 class Pool(Protocol):
@@ -79,7 +81,7 @@ class Connection(asyncio.Protocol):
         """Write the request; its send time is taken just before."""
         assert self._transport is not None
         assert self.exchange is None
-        self.exchange = exchange
+        self.exchange, exchange.connection = exchange, self
         exchange.sent_ns = now_ns()
         self._transport.write(exchange.payload)
 
@@ -97,6 +99,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.connection = None
         parts, self._parts = self._parts, []
         keep_alive = self._parser.should_keep_alive()
         status = self._parser.get_status_code()
@@ -118,6 +122,7 @@ class Connection(asyncio.Protocol):
         exchange, self.exchange = self.exchange, None
         self._pool.gone(self)
         if exchange is not None:
+            exchange.connection = None
             self._pool.broken(exchange, before_answer=self.used and exchange.first_byte_ns is None)
 
     def abandon(self) -> None:

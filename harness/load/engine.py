@@ -3,7 +3,8 @@
 Arrivals follow the plan whatever the answers do. Every intended request leaves one row: sent or not, answered or not. The canary
 stream runs in the same event loop against a server of known delay, so that whatever delays the generator shows there.
 The API key (EH_LOAD_KEY) and the journal's address (EH_JOURNAL_ADDRESS: it has a token) come in the environment, never in
-argv or the plan. The last line of the output is what the
+argv or the plan. When everything is loaded it says ``ready`` and is told on its input when the first arrival is due (CLOCK_MONOTONIC
+ns): a machine that starts processes slowly delays the beginning, not the first arrivals. The last line of the output is what the
 generator says of itself, as JSON.
 """
 
@@ -30,6 +31,7 @@ from harness.load.requests import ID_LENGTH, ID_PLACEHOLDER, RequestKind, prepar
 
 SPIN_NS = 1_200_000  # uvloop's timers are coarse (1 ms): the last stretch before an arrival is spent yielding
 CONNECTIONS_MAX = 2_000
+READY = "ready"  # the first line of the output
 ISOLATE_GC_ABOVE = 200  # arrivals a second above which a full collection would show in the figures
 
 
@@ -51,7 +53,6 @@ class EnginePlan(msgspec.Struct, frozen=True):
     kind: RequestKind
     bodies: tuple[str, ...]
     key_header: str
-    start_ns: int
     offsets_file: str
     choices_file: str
     timeout_s: float
@@ -129,8 +130,11 @@ class Lane:
             self._end(exchange, "connection_error")
 
     def _timed_out(self, exchange: Exchange) -> None:
+        """The answer would come on a connection that nobody may use meanwhile: it is given up, or a dead server would use them all up."""
         if exchange in self.waiting:
             self._end(exchange, "timeout")
+            if exchange.connection is not None:
+                exchange.connection.abandon()
 
     def end_all(self) -> None:
         """What is still unanswered when the run ends is censored: it is a row, and never a good one."""
@@ -180,12 +184,13 @@ class Engine:
         self._canaries = SegmentWriter("canary", CANARY, folder, self._journal, trial=plan.trial)
         self._sent = 0
         self._completed = 0
+        self._offsets: list[int] = np.load(plan.offsets_file).tolist()
+        self._chosen: list[int] = np.load(plan.choices_file).tolist()
 
-    async def run(self) -> dict[str, float]:
+    async def run(self, start_ns: int) -> dict[str, float]:
         """Walk the plan, wait for what is in flight (bounded by the time-out), and say what was done."""
         plan = self._plan
-        offsets: list[int] = np.load(plan.offsets_file).tolist()
-        chosen: list[int] = np.load(plan.choices_file).tolist()
+        offsets, chosen = self._offsets, self._chosen
         lane = Lane(plan.host, plan.port, plan.timeout_s, self._record, replayable=plan.kind.replayable)
         canary = Lane(plan.canary.host, plan.canary.port, plan.timeout_s, self._record_canary, replayable=True)
         canary_payload = f"GET / HTTP/1.1\r\nHost: {plan.canary.host}\r\n\r\n".encode()
@@ -193,8 +198,8 @@ class Engine:
         canary_offsets = list(range(gap_ns // 2, round(plan.duration_s * 1e9), gap_ns))
         cpu_before, wall_before = time.process_time(), time.monotonic()
         await asyncio.gather(
-            pace(plan.start_ns, offsets, lambda index, due: lane.arrive(self._exchange(index, due, chosen[index]))),
-            pace(plan.start_ns, canary_offsets, lambda index, due: canary.arrive(Exchange(index, due, canary_payload, ""))),
+            pace(start_ns, offsets, lambda index, due: lane.arrive(self._exchange(index, due, chosen[index]))),
+            pace(start_ns, canary_offsets, lambda index, due: canary.arrive(Exchange(index, due, canary_payload, ""))),
         )
         deadline = time.monotonic() + plan.timeout_s + 1.0
         while (lane.waiting or canary.waiting) and time.monotonic() < deadline:  # noqa: ASYNC110 - bounded, for many answers
@@ -265,7 +270,8 @@ def main() -> int:
     engine = Engine(plan, os.environ.pop("EH_LOAD_KEY", ""))
     gc.collect()
     gc.freeze()
-    said = uvloop.run(engine.run())
+    print(READY, flush=True)
+    said = uvloop.run(engine.run(int(sys.stdin.readline())))
     print(json.dumps(said), flush=True)
     return 0
 

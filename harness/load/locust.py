@@ -18,7 +18,7 @@ import msgspec
 from harness.core.errors import Blocked, HarnessError
 from harness.core.units import Duration, Rate
 from harness.journal.events import LoadFinished, LoadPlanned, Table, Window
-from harness.load.requests import request_kind
+from harness.load.requests import local_address, request_kind
 from harness.run.processes import spawn
 from harness.run.protocols import MetricSpec, StepContext
 
@@ -47,6 +47,7 @@ class LocustDriver:
         """Blocked without the package locust."""
         if importlib.util.find_spec("locust") is None:
             raise Blocked("the package locust is not installed: pip install 'evidence-harness[load]'")
+        local_address(context.target.base_url)
         kind = request_kind(context.configuration, parameters.requests)
         users = math.ceil(parameters.rate.per_second / RATE_PER_USER)
         prefix = context.folder / f"{context.step}.locust"
@@ -101,18 +102,21 @@ def _journal_figures(context: StepContext, parameters: Locust, path: Path) -> No
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             rows = [row for row in csv.DictReader(stream) if row["Name"] == "Aggregated"]
-    except (OSError, KeyError) as error:
+        figures = [tuple(row[name] for name in _COLUMNS) for row in rows]
+        counts = [(int(row["Request Count"]), int(row["Failure Count"])) for row in rows]
+    except OSError as error:
         raise HarnessError(f"Locust left no statistics: {error}") from None
+    except (KeyError, ValueError, TypeError) as error:  # another version's headings, a torn last line
+        raise HarnessError(f"{path.name} is not what Locust writes: {type(error).__name__}: {error}") from None
     if not rows:
         raise HarnessError("Locust left no aggregate row")
-    row = rows[0]
-    count, failures = int(row["Request Count"]), int(row["Failure Count"])
+    count, failures = counts[0]
     context.journal.emit(
         Table(
             trial=context.trial,
             title="Locust, same requests and rate (as Locust reports it: closed loop, from the send)",
             columns=("requests", "failures", "requests/s", "p50 ms", "p95 ms", "p99 ms", "max ms"),
-            rows=(tuple(row[name] for name in _COLUMNS),),
+            rows=(figures[0],),
             note="for comparison; judged by nobody",
         )
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
-from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -18,14 +19,15 @@ from harness.core.units import Duration, Rate
 from harness.journal.events import LoadFinished, LoadPlanned, Window
 from harness.load.arrivals import NS, Shape, choices, offsets
 from harness.load.engine import CanaryPlan, EnginePlan
-from harness.load.requests import bodies, request_kind
-from harness.run.processes import Spawned, spawn
+from harness.load.requests import bodies, local_address, request_kind
+from harness.run.processes import spawn
 from harness.run.protocols import MetricSpec, StepContext
 
 CANARY_RATE_MIN_PER_S = 20.0
 CANARY_SHARE = 0.01
 CANARY_DELAY_MS = 5.0
-LEAD_S = 0.6  # between planning and the first arrival: the engine process has to be up
+LEAD_S = 0.1  # between telling the engine its start and the first arrival
+START_S = 30.0  # bounds the start of a process on a busy machine
 TAGS = ("op", "step", "outcome")
 
 
@@ -56,25 +58,24 @@ class OpenLoopDriver:
 
     def run(self, context: StepContext, parameters: OpenLoop) -> None:
         """Raises ``UsageError`` for an unknown request kind, ``HarnessError`` when the engine did not finish its plan."""
+        address = local_address(context.target.base_url)
         kind = request_kind(context.configuration, parameters.requests)
+        kind = msgspec.structs.replace(kind, path=address.prefix + kind.path)
         pool = bodies(kind, context.project)
         total_s = parameters.warmup.seconds + parameters.duration.seconds
         due = offsets(parameters.shape, parameters.rate.per_second, total_s, context.seed)
         np.save(context.folder / f"{context.step}.offsets.npy", due)
         np.save(context.folder / f"{context.step}.choices.npy", choices(len(due), len(pool), context.seed))
         canary_rate = max(CANARY_RATE_MIN_PER_S, CANARY_SHARE * parameters.rate.per_second)
-        address = urlsplit(context.target.base_url)
         with _Canary(context) as canary:
-            start_ns = context.now_ns() + round(LEAD_S * NS)
             plan = EnginePlan(
                 trial=context.trial,
                 step=context.step,
-                host=address.hostname or "127.0.0.1",
-                port=address.port or 80,
+                host=address.host,
+                port=address.port,
                 kind=kind,
                 bodies=tuple(body.decode() for body in pool),
                 key_header=context.target.key_header,
-                start_ns=start_ns,
                 offsets_file=str(context.folder / f"{context.step}.offsets.npy"),
                 choices_file=str(context.folder / f"{context.step}.choices.npy"),
                 timeout_s=parameters.timeout.seconds,
@@ -84,9 +85,10 @@ class OpenLoopDriver:
                 run_folder=str(context.run_folder),
             )
             context.journal.emit(_planned(context, parameters, len(due), canary_rate))
-            warm_ns = start_ns + parameters.warmup.ns
-            _emit_phases(context, start_ns, warm_ns, start_ns + round(total_s * NS))
-            said = _drive(context, plan, context.target.keys.get(kind.key, ""), total_s)
+            with _Engine(context, plan, context.target.keys.get(kind.key, "")) as engine:
+                start_ns = context.now_ns() + round(LEAD_S * NS)
+                _emit_phases(context, start_ns, start_ns + parameters.warmup.ns, start_ns + round(total_s * NS))
+                said = engine.run(start_ns, total_s + plan.timeout_s + 15)
         context.journal.emit(
             LoadFinished(
                 trial=context.trial,
@@ -121,59 +123,82 @@ def _emit_phases(context: StepContext, start_ns: int, warm_ns: int, end_ns: int)
             context.journal.emit(Window(trial=context.trial, kind="phase", name=name, start_ns=begin, end_ns=finish, tags=tags))
 
 
-class _Canary:
-    """The canary's server process and its port."""
+class _Process:
+    """A process of this driver that says its first line when it is ready; ended, with its pipes, when the block is left."""
 
-    def __init__(self, context: StepContext) -> None:
-        command = [sys.executable, "-m", "harness.load.canary", "--delay-ms", str(CANARY_DELAY_MS)]
-        self._spawned = spawn(command, folder=context.project, environment=dict(os.environ), stdout=subprocess.PIPE)
-        self.port = _first_number(self._spawned)
+    def __init__(self, context: StepContext, command: list[str], environment: Mapping[str, str], stderr: int | None) -> None:
+        self._context = context
+        self._spawned = spawn(
+            [sys.executable, "-m", *command],
+            folder=context.project,
+            environment={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
+        self._process = self._spawned.process
+        try:
+            self._said = self._first_line(command[0])
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
         self._spawned.end()
-        _close(self._spawned)
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()  # type: ignore[union-attr]  # both are pipes
+
+    def _first_line(self, name: str) -> bytes:
+        assert self._process.stdout is not None
+        deadline_ns = self._context.now_ns() + round(START_S * NS)
+        while not select.select([self._process.stdout], [], [], 0.1)[0]:
+            if self._context.stop():
+                raise HarnessError(f"the trial was ended before {name} was ready")
+            if self._context.now_ns() > deadline_ns:
+                raise HarnessError(f"{name} was not ready within {START_S:g} s")
+        line: bytes = self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise HarnessError(f"{name} did not start (exit {self._spawned.end()}); its message is above")
+        return line
 
 
-def _first_number(spawned: Spawned) -> int:
-    assert spawned.process.stdout is not None
-    line = spawned.process.stdout.readline()
-    if not line.strip().isdigit():
-        spawned.end()
-        raise HarnessError("the canary's server did not start")
-    return int(line)
+class _Canary(_Process):
+    """The canary's server process and its port."""
+
+    def __init__(self, context: StepContext) -> None:
+        super().__init__(context, ["harness.load.canary", "--delay-ms", str(CANARY_DELAY_MS)], {}, None)
+        self.port = int(self._said)
 
 
-def _close(spawned: Spawned) -> None:
-    if spawned.process.stdout is not None:
-        spawned.process.stdout.close()
+class _Engine(_Process):
+    """The engine process, loaded and waiting for its start."""
 
+    def __init__(self, context: StepContext, plan: EnginePlan, key: str) -> None:
+        path = context.folder / f"{context.step}.engine.json"
+        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(plan, address="")))
+        super().__init__(context, ["harness.load.engine", str(path)], {"EH_LOAD_KEY": key, "EH_JOURNAL_ADDRESS": plan.address}, None)
 
-def _drive(context: StepContext, plan: EnginePlan, key: str, total_s: float) -> Mapping[str, Any]:
-    """Run the engine process to its end or the trial's; its last line is what it says of itself."""
-    path = context.folder / f"{context.step}.engine.json"
-    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(plan, address="")))
-    command = [sys.executable, "-m", "harness.load.engine", str(path)]
-    environment = {**os.environ, "EH_LOAD_KEY": key, "EH_JOURNAL_ADDRESS": plan.address}
-    spawned = spawn(command, folder=context.project, environment=environment, stdout=subprocess.PIPE, stderr=None)
-    try:
-        _await_end(context, spawned, total_s + plan.timeout_s + 15)
-        assert spawned.process.stdout is not None
-        lines = spawned.process.stdout.read().splitlines()
-    finally:
-        spawned.end()
-        _close(spawned)
-    if spawned.process.returncode != 0 or not lines:
-        raise HarnessError(f"the load engine failed with exit {spawned.process.returncode}; its message is above")
-    said: Mapping[str, Any] = json.loads(lines[-1])
-    return said
+    def run(self, start_ns: int, limit_s: float) -> Mapping[str, Any]:
+        """Let it begin at ``start_ns``, wait for its end or the trial's; its last line is what it says of itself."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # it died: its exit code says so below
+            self._process.stdin.write(b"%d\n" % start_ns)
+            self._process.stdin.flush()
+        self._await_end(limit_s)
+        lines = self._process.stdout.read().splitlines()
+        if self._process.returncode != 0 or not lines:
+            raise HarnessError(f"the load engine failed with exit {self._process.returncode}; its message is above")
+        said: Mapping[str, Any] = json.loads(lines[-1])
+        return said
 
-
-def _await_end(context: StepContext, spawned: Spawned, limit_s: float) -> None:
-    deadline_ns = context.now_ns() + round(limit_s * NS)
-    while spawned.process.poll() is None:
-        if context.stop() or context.now_ns() > deadline_ns:
-            raise HarnessError("the load engine was ended before its plan was done")
-        context.wait(0.1)
+    def _await_end(self, limit_s: float) -> None:
+        deadline_ns = self._context.now_ns() + round(limit_s * NS)
+        while self._process.poll() is None:
+            if self._context.stop() or self._context.now_ns() > deadline_ns:
+                raise HarnessError("the load engine was ended before its plan was done")
+            self._context.wait(0.1)

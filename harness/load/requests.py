@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
-from harness.core.errors import UsageError, listing, nearest_word
+from harness.core.errors import Blocked, UsageError, listing, nearest_word
 
 MAX_POOL = 100_000
 ID_LENGTH = 24  # every request id has this length, so that it can be written into prepared bytes
@@ -27,6 +29,38 @@ class RequestKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expect_status: int = 200
     expect_nonempty: str = ""  # member of the JSON answer that must be a non-empty list
     replayable: bool = False  # reads may be sent again when an idle connection was closed under them
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where requests go: ``prefix`` is the path of the base URL, without a slash at its end."""
+
+    host: str
+    port: int
+    prefix: str
+
+
+def local_address(base_url: str) -> Address:
+    """The address of a target on this machine; ``Blocked`` for any other and for TLS, ``UsageError`` for what is no URL."""
+    try:
+        url = urlsplit(base_url)
+        host, port = url.hostname or "", url.port or 80
+    except ValueError as error:
+        raise UsageError(f"{base_url!r} is no address: {error}", file="harness.toml", place="[target] base_url") from None
+    if url.scheme not in {"http", "https"} or not host:
+        remedy = "write it like http://127.0.0.1:8000"
+        raise UsageError(f"{base_url!r} is no address", file="harness.toml", place="[target] base_url", remedy=remedy)
+    if not _loopback(host):
+        raise Blocked(f"{host} is not on this machine: load goes to loopback addresses only")
+    if url.scheme == "https":
+        raise Blocked("the load engine speaks http only, not https")
+    return Address(host, port, url.path.rstrip("/"))
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def request_kind(configuration: Mapping[str, Any], name: str) -> RequestKind:

@@ -136,10 +136,7 @@ class Session:
 
     def load(self, path: Path | str) -> Scenario:
         """A scenario file of the project (name, or path)."""
-        given = Path(path)
-        candidates = (given, self.project.folder / given, self.project.folder / "scenarios" / f"{given}.yaml")
-        found = next((candidate for candidate in candidates if candidate.is_file()), given)
-        return load_scenario(found, self.run.registry)
+        return load_scenario(scenario_path(self.project, path), self.run.registry)
 
     def scenario(self, path: Path | str, layer: str | None = None) -> Trial:
         """Run a scenario as a trial and judge it from the run folder."""
@@ -213,6 +210,13 @@ def project_publishers(project: Project) -> tuple[Publisher, ...]:
     if project.requirements_file is None:
         return publishers()
     return (matrix_publisher(project.requirements_file, project.folder / "docs" / "detections.json"), *publishers())
+
+
+def scenario_path(project: Project, path: Path | str) -> Path:
+    """The file that a name or path means; the path as given where there is none."""
+    given = Path(path)
+    candidates = (given, project.folder / given, project.folder / "scenarios" / f"{given}.yaml")
+    return next((candidate for candidate in candidates if candidate.is_file()), given)
 
 
 def vector_cache() -> Path:

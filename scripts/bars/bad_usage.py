@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ BROKEN = PROJECT / "suites" / "fixtures" / "scenarios_broken"
 AT_ONCE = 2
 LIMIT_S = 60.0
 REMEDIES = ("did you mean", "known:", "give ", "write ", "add ", "remove ", "one of", "wanted", "needed", "put ", "keep ", "check ", "use ", "rename ")
-REMEDIES += ("later than", "smaller first", "flatten", "finite number", "the form is", "correct ", "start ", "run ", "see ", "choose ", "move ", "name ")
+REMEDIES += ("later than", "smaller first", "flatten", "finite number", "the form is", "correct ", "start ", "run ", "see ", "choose ", "move ", "name ", "one scenario a file")
 
 CONFIGURATIONS: dict[str, str] = {
     "not TOML": "[target\n",
@@ -42,6 +41,7 @@ ARGUMENTS: tuple[tuple[str, ...], ...] = (
     ("run", "scenarios"),
     ("run", "scenarios/crash_ingest.yaml", "--repeat", "0"),
     ("run", "README.md"),
+    ("run", str(BROKEN / "01_unknown_key.yaml"), "--repeat", "two"),
     ("recheck", "."),
     ("recheck", "nowhere"),
     ("evaluate", "retrieval", "nowhere"),
@@ -65,9 +65,10 @@ def check() -> Usage:
     usage = Usage()
     with scratch() as folder:
         reports = folder / "reports"
+        shop = shop_project(folder)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             names = sorted(path.name for path in BROKEN.glob("*.yaml"))
-            for problems in pool.map(lambda name: list(broken_scenario(name, reports)), names):
+            for problems in pool.map(lambda name: list(broken_scenario(name, shop, reports)), names):
                 usage.problems += problems
             usage.scenarios = len(names)
             say(f"{usage.scenarios} broken scenarios, {len(usage.problems)} problems")
@@ -80,18 +81,32 @@ def check() -> Usage:
     return usage
 
 
-def broken_scenario(name: str, reports: Path) -> Iterator[str]:
-    """The file and a line that is expected to be named are named, with a remedy."""
-    lines = expected_lines(name)
-    done = call("run", str(BROKEN / name), "--reports", str(reports), limit_s=LIMIT_S)
+def shop_project(folder: Path) -> Path:
+    """A project whose wings are those that the broken scenarios speak of, so that only what is meant to be wrong is wrong."""
+    project = folder / "shop"
+    project.mkdir()
+    shutil.copy(BROKEN.parent.parent / "unit" / "scenario" / "conftest.py", project / "shop_wings.py")
+    (project / "requirements.tsv").write_text("id\tgroup\ttext\tthreshold\tevidence\nSHOP-1\tShop\tIt sells\t\texecuted\n", encoding="utf-8")
+    wings = '[wings.drivers]\nshop = "shop_wings:Shop"\ntrouble = "shop_wings:Trouble"\n[wings.checkers]\npicture = "shop_wings:Picture"\n'
+    target = 'requirements = "requirements.tsv"\n[target]\nbase_url = "http://127.0.0.1:9"\n'
+    (project / "harness.toml").write_text(target + wings, encoding="utf-8")
+    return project
+
+
+def broken_scenario(name: str, project: Path, reports: Path) -> Iterator[str]:
+    """Every place that is expected to be named is named, with its message and remedy."""
+    done = call("run", str(BROKEN / name), "--reports", str(reports), cwd=project, limit_s=LIMIT_S)
     yield from judge(f"scenario {name}", done)
-    if not any(f"{name}:{line}" in done.stderr for line in lines):
-        yield f"scenario {name}: none of the lines {lines} is named: {done.stderr[:200]}"
+    for line, message, remedy in expected(name):
+        if not any(f"{name}:{line}" in said and message in said and remedy in said for said in done.stderr.splitlines()):
+            yield f"scenario {name}: not said: {line}: {message}; {remedy}: {done.stderr[:200]}"
 
 
-def expected_lines(name: str) -> list[str]:
-    with (BROKEN / "expected.tsv").open(encoding="utf-8", newline="") as stream:
-        return [row[1] for row in csv.reader(stream, delimiter="\t") if row and row[0] == name]
+def expected(name: str) -> list[tuple[str, str, str]]:
+    """(line, message, remedy or nearest word) of every error in that file."""
+    lines = (BROKEN / "expected.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if line.startswith(f"{name}\t")]
+    return [(line, message, remedy) for _, line, message, remedy in rows]
 
 
 def broken_configuration(name: str, content: str, folder: Path) -> Iterator[str]:

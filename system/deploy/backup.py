@@ -266,7 +266,7 @@ def _run(options: argparse.Namespace, settings: Settings, say: Say) -> None:
     from system.deploy import reconcile  # brings in the whole platform: not before a backup has been found good
 
     began = time.monotonic()
-    reconcile.reconcile(settings, say, purges=purges)
+    reconcile.reconcile(settings, say, purges=purges, orphan_after_s=0.0)
     say(f"stage reconcile {time.monotonic() - began:.3f} s")
 
 

@@ -53,8 +53,11 @@ class Footprints:
     named: dict[str, plan.Footprint] = dataclasses.field(default_factory=dict)
 
 
-def reconcile(settings: Settings, say: Say, *, purges: Sequence[Purge] = ()) -> None:
-    """All projections, bounded by what is there. Raises ``Unmended`` naming what is left, ``Unavailable``."""
+def reconcile(settings: Settings, say: Say, *, purges: Sequence[Purge] = (), orphan_after_s: float = ORPHAN_AFTER_S) -> None:
+    """All projections, bounded by what is there. Raises ``Unmended`` naming what is left, ``Unavailable``.
+
+    ``orphan_after_s``: how old an object that nothing names must be to go; 0 where nobody can be about to name it.
+    """
     ports = assemble(settings).ports
     records, search = backup_tables.database(settings, "records"), backup_tables.database(settings, "search")
     try:
@@ -62,7 +65,7 @@ def reconcile(settings: Settings, say: Say, *, purges: Sequence[Purge] = ()) -> 
         say(f"purged   {_purge(ports, purges)} documents")
         say(f"search   {_search(records, search, ports)}")
         left = _graph(settings, records, ports, say)
-        left += _objects(settings, records, say)
+        left += _objects(settings, records, say, orphan_after_s)
         say(f"after    {_counts(ports)}")
     finally:
         records.close()
@@ -75,8 +78,8 @@ def _purge(ports: steps.Ports, purges: Iterable[Purge]) -> int:
     """Delete what was deleted after the backup; a document that came again later stays."""
     gone = 0
     for purge in purges:
-        row = ports.records.ledger_row(purge.doc_id)
-        if row is not None and row.updated_at < purge.at:
+        entered = [entry.at for entry in ports.records.history(purge.doc_id) if entry.action == "created"]
+        if entered and entered[-1] < purge.at and ports.records.ledger_row(purge.doc_id) is not None:
             steps.delete_document(purge.doc_id, ports)
             gone += 1
     return gone
@@ -91,7 +94,7 @@ def _search(records: Database, search: Database, ports: steps.Ports) -> str:
     wanted = _pairs(records, _DIGESTS)
     states = _pairs(records, "SELECT doc_id, state FROM documents")
     found = _pairs(search, _DIGESTS)
-    unknown = [doc_id for doc_id, digest in found.items() if doc_id not in states or digest != wanted.get(doc_id)]
+    unknown = [doc_id for doc_id, digest in found.items() if states.get(doc_id) not in INDEXED or digest != wanted.get(doc_id)]
     for doc_id in unknown:
         ports.search.delete_document(doc_id)
         del found[doc_id]
@@ -239,7 +242,7 @@ _NAMED = (
 )
 
 
-def _objects(settings: Settings, records: Database, say: Say) -> list[str]:
+def _objects(settings: Settings, records: Database, say: Say, orphan_after_s: float) -> list[str]:
     """Sweep old orphans; what the records name and nobody has is beyond repair here."""
     objects = FolderObjects(settings.objects_dir)
 
@@ -249,7 +252,7 @@ def _objects(settings: Settings, records: Database, say: Say) -> list[str]:
     present = set(objects.names(""))
     wanted = records.run(named)
     orphans = sorted(present - wanted)
-    limit = time.time() - ORPHAN_AFTER_S
+    limit = time.time() - orphan_after_s
     swept = 0
     for name in orphans:
         if settings.objects_dir.joinpath(name).is_file() and settings.objects_dir.joinpath(name).stat().st_mtime < limit:

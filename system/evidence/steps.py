@@ -22,7 +22,7 @@ from system.evidence.ir import Chunk, Document, Source, document_id
 from system.evidence.records import Extraction
 from system.evidence.sources import parse
 from system.evidence.sources.split import SplitFailure, SplitItem, split
-from system.platform.errors import BadInput, Conflict, GateRefused, Unavailable
+from system.platform.errors import BadInput, Conflict, GateRefused, NotFound, Unavailable
 from system.platform.ports import (
     ChunkRow,
     DenseModel,
@@ -208,6 +208,19 @@ def apply_batch(ports: Ports, batch: GraphBatch, payload_sha256: str) -> None:
     ports.records.graph_batch_applied(batch.supporter, payload_sha256)
 
 
+def apply_late(ports: Ports, staged: StagedBatch) -> None:
+    """Write a batch that waited for the graph, complete its document, and only then mark it. Raises ``Unavailable``; may be repeated.
+
+    Marked before, a crash in between would leave the document without anybody who completes it.
+    """
+    ports.graph.replace_contribution(staged.batch)
+    if staged.write_id is None and ports.records.ledger_row(staged.batch.supporter) is None:
+        ports.graph.remove_contribution(staged.batch.supporter)  # deleted while this was written
+        return
+    complete_applied(staged.batch.supporter, ports)
+    ports.records.graph_batch_applied(staged.batch.supporter, staged.payload_sha256)
+
+
 def refuse_batch(ports: Ports, staged: StagedBatch, error: BadInput) -> None:
     """The graph will never take this batch: a dead letter, and its document fails with the reason. May be repeated."""
     batch = staged.batch
@@ -215,10 +228,11 @@ def refuse_batch(ports: Ports, staged: StagedBatch, error: BadInput) -> None:
     kind = "kg_write" if staged.write_id else "extraction"
     subject = staged.write_id or batch.supporter
     ports.records.put_dead_letter(NewDeadLetter(kind, subject, str(error), msgspec.json.encode([issue]), msgspec.json.encode(batch)))
-    ports.records.graph_batch_refused(batch.supporter, staged.payload_sha256)
     row = ports.records.ledger_row(batch.supporter)
     if row is not None and row.state == "indexed":
         ports.records.transition(Transition(row.doc_id, row.version, "failed", (), None, error.reason()))
+    withdraw(batch.supporter, ports)
+    ports.records.graph_batch_refused(batch.supporter, staged.payload_sha256)  # last: until then the applier tries again
 
 
 def complete_applied(doc_id: str, ports: Ports) -> None:
@@ -268,7 +282,7 @@ def encode_ir(document: Document) -> bytes:
 def load_ir(row: LedgerRow, objects: Objects) -> Document:
     """The IR of a document; ``BadInput`` when it has none yet."""
     if row.ir_object is None:
-        raise BadInput("the document has no IR yet", row.doc_id, f"it is in state {row.state}; wait for ir_ready")
+        raise Conflict(f"{row.doc_id} has no IR: it is in state {row.state}; wait for ir_ready")
     return _IR_DECODER.decode(gzip.decompress(objects.get(row.ir_object)))
 
 
@@ -279,7 +293,10 @@ def _known_nothing(_ref: NodeRef) -> bool:
 def _row_in(event: OutboxEvent, ports: Ports, state: str) -> LedgerRow | None:
     """The row, if it waits for this step; None when the step was done before or the document is gone."""
     row = ports.records.ledger_row(event.key)
-    return row if row is not None and row.state == state else None
+    if row is not None and row.state == state:
+        return row
+    withdraw(event.key, ports)  # a crash may have come between the document's failure and this
+    return None
 
 
 def _document_event(topic: str, doc_id: str, version: int) -> OutboxEvent:
@@ -295,7 +312,17 @@ def _advance(
 
 
 def _fail(event: OutboxEvent, ports: Ports, row: LedgerRow, via: tuple[str, ...], error: BadInput) -> Outcome:
-    return _cas(ports, Transition(row.doc_id, row.version, "failed", (), None, error.reason(), event.event_id, via), Outcome.FAILED)
+    outcome = _cas(ports, Transition(row.doc_id, row.version, "failed", (), None, error.reason(), event.event_id, via), Outcome.FAILED)
+    withdraw(row.doc_id, ports)
+    return outcome
+
+
+def withdraw(doc_id: str, ports: Ports) -> None:
+    """A failed document answers no question: its index rows and chunks go. Harmless for any other; may be repeated."""
+    row = ports.records.ledger_row(doc_id)
+    if row is not None and row.state == "failed":
+        ports.search.delete_document(doc_id)
+        ports.records.put_chunks(doc_id, ())
 
 
 def _cas(ports: Ports, transition: Transition, outcome: Outcome) -> Outcome:
@@ -303,6 +330,10 @@ def _cas(ports: Ports, transition: Transition, outcome: Outcome) -> Outcome:
         ports.records.transition(transition)
     except Conflict:
         return Outcome.SKIPPED  # somebody else did this step
+    except NotFound:  # deleted while this step worked: what it wrote goes too
+        ports.search.delete_document(transition.doc_id)
+        ports.graph.remove_contribution(transition.doc_id)
+        return Outcome.SKIPPED
     return outcome
 
 

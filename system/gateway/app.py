@@ -44,8 +44,10 @@ def create_app(settings: Settings, platform: Platform) -> FastAPI:
     app.state.keys = KeyRing.of(settings)
     app.state.metrics = Metrics()
     app.state.readings = routes_service.Readings(platform.probes, failpoints=bool(settings.failpoints_socket or settings.seeded_file))
-    for routes in (routes_service, routes_ingest, routes_graph, routes_answers):
-        app.include_router(routes.ROUTER)
+    routers = [module.ROUTER for module in (routes_service, routes_ingest, routes_graph, routes_answers)]
+    for router in routers:
+        app.include_router(router)
+    app.state.routes = [route for router in routers for route in router.routes]
     problems.install(app)
     app.add_exception_handler(BodyTooLargeError, _too_large)
     app.add_middleware(Envelope, metrics=app.state.metrics)
@@ -77,8 +79,31 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for path in schema["paths"].values():
             for operation in path.values():
                 _no_default_validation(operation["responses"])
+                _optional_headers(operation.get("parameters", []))
+        _close_names(components)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _optional_headers(parameters: list[dict[str, Any]]) -> None:
+    """A header that may be left out cannot be null: the framework's "or null" would let clients send the word."""
+    for parameter in parameters:
+        branches = parameter["schema"].get("anyOf", [])
+        if parameter["in"] != "path" and len(branches) == 2 and {"type": "null"} in branches:
+            kept = next(branch for branch in branches if branch != {"type": "null"})
+            parameter["schema"] = {**kept, "title": parameter["schema"].get("title", parameter["name"])}
+
+
+def _close_names(components: dict[str, Any]) -> None:
+    """Property names outside the grammar are refused: the schema says so too."""
+    for name in ("NodeBody", "EdgeBody"):
+        properties = components[name]["properties"]["properties"]
+        if "patternProperties" in properties:
+            properties["additionalProperties"] = False
+        elif "propertyNames" in properties:
+            (pattern,) = [properties["propertyNames"]["pattern"]]
+            properties["patternProperties"] = {pattern: properties.pop("additionalProperties")}
+            properties["additionalProperties"] = False
 
 
 def _no_default_validation(responses: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from system.gateway.middleware import request_id_of
 from system.platform import errors
@@ -106,10 +105,9 @@ def _http_exception(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> str:
     """Every method that some route has for this path; the framework names those of the first such route only."""
     methods: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches({**request.scope, "method": "\0"})
-        if match is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
+    for route in request.app.state.routes:
+        if route.path_regex.match(request.url.path):
+            methods |= route.methods or set()
     return ", ".join(sorted(methods))
 
 

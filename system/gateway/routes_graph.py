@@ -20,7 +20,7 @@ from system.platform.record_types import DeadLetter, IdempotencyKey, Job, NewDea
 from system.stores.graph_schema import EDGE_TYPES, LABELS, edge_key
 
 ROUTER = APIRouter(prefix="/v1/kg")
-LetterId = Annotated[str, Path(min_length=1, max_length=128)]
+LetterId = Annotated[str, Path(min_length=1, max_length=128, pattern=schemas.NO_CONTROL)]
 _RESULTS: dict[int | str, dict[str, Any]] = {202: {"model": schemas.GraphWritten, "description": "durable; the graph is away"}}
 
 
@@ -76,7 +76,7 @@ def _refused(request: Request, ports: steps.Ports, write_id: str, batch: GraphBa
 
 @ROUTER.get("/writes/{write_id}", response_model=schemas.GraphWriteStatus, responses=documented(400, 401, 403, 404, 503))
 def write_status(
-    request: Request, write_id: Annotated[str, Path(min_length=1, max_length=128)], _p: auth.GraphReader
+    request: Request, write_id: Annotated[str, Path(min_length=1, max_length=128, pattern=schemas.NO_CONTROL)], _p: auth.GraphReader
 ) -> schemas.GraphWriteStatus:
     """Whether an acknowledged write is in the graph yet."""
     staged = _ports(request).records.graph_write(write_id)
@@ -90,7 +90,7 @@ def dead_letters(
     request: Request,
     _p: auth.GraphReader,
     status: Annotated[str | None, Query(pattern=r"^(open|replayed)$")] = None,
-    after: Annotated[str, Query(max_length=128)] = "",
+    after: Annotated[str, Query(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> schemas.DeadLetterPage:
     """Persisted refusals with their issues."""

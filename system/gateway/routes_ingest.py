@@ -24,9 +24,9 @@ from system.platform.record_types import IdempotencyKey, Job, Submission
 
 ROUTER = APIRouter(prefix="/v1")
 # A native id may hold a slash (a DOI does): ids take the rest of the path, and the longer paths stand before the shorter.
-DocId = Annotated[str, Path(min_length=1, max_length=300, description="document id, percent-encoded")]
+DocId = Annotated[str, Path(min_length=1, max_length=300, pattern=schemas.NO_CONTROL, description="document id, percent-encoded")]
 Page = Annotated[int, Query(ge=1, le=500)]
-After = Annotated[str, Query(max_length=300)]
+After = Annotated[str, Query(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 FIELDS = {
     Kind.PICO: "picos",
@@ -84,7 +84,9 @@ def _receive(request: Request, source: Source, principal: auth.Principal, idempo
 
 
 @ROUTER.get("/jobs/{job_id}", response_model=schemas.JobBody, responses=documented(400, 401, 403, 404, 503))
-def job(request: Request, job_id: Annotated[str, Path(min_length=1, max_length=128)], _principal: auth.IngestReader) -> schemas.JobBody:
+def job(
+    request: Request, job_id: Annotated[str, Path(min_length=1, max_length=128, pattern=schemas.NO_CONTROL)], _principal: auth.IngestReader
+) -> schemas.JobBody:
     """A job with its documents and their states."""
     view = _ports(request).records.job(job_id)
     if view is None:
@@ -102,7 +104,7 @@ def documents(
     _principal: auth.IngestReader,
     after: After = "",
     limit: Page = 100,
-    state: Annotated[str | None, Query(max_length=32)] = None,
+    state: Annotated[str | None, Query(max_length=32, pattern=r"^[a-z_]*$")] = None,
     source: Source | None = None,
 ) -> schemas.DocumentPage:
     """Ledger rows in the order of document ids."""
@@ -168,7 +170,7 @@ def one_chunk(request: Request, chunk_id: DocId, _principal: auth.Reader) -> sch
     return _chunk(found)
 
 
-@ROUTER.post("/chunk", response_model=schemas.ChunkList, responses=documented(400, 401, 403, 404, 503))
+@ROUTER.post("/chunk", response_model=schemas.ChunkList, responses=documented(400, 401, 403, 404, 409, 503))
 def rechunk(request: Request, body: schemas.ChunkRequest, _principal: auth.Chunker) -> schemas.ChunkList:
     """Chunk a document again from its IR: the same IR always gives the same ids."""
     ports = _ports(request)
@@ -178,7 +180,7 @@ def rechunk(request: Request, body: schemas.ChunkRequest, _principal: auth.Chunk
     return schemas.ChunkList(chunks=[_chunk(item) for item in chunks])
 
 
-@ROUTER.post("/extract/{kind}", response_model=schemas.ExtractionBody, responses=documented(400, 401, 403, 404, 503))
+@ROUTER.post("/extract/{kind}", response_model=schemas.ExtractionBody, responses=documented(400, 401, 403, 404, 409, 503))
 def extract_again(request: Request, kind: Kind, body: schemas.ByDocument, _principal: auth.Extractor) -> schemas.ExtractionBody:
     """Extract again from the stored IR; deterministic, so it equals what is stored for the same extractor version."""
     ports = _ports(request)
@@ -191,7 +193,7 @@ def extractions(
     request: Request,
     _principal: auth.Reader,
     kind: Kind,
-    doc_id: Annotated[str | None, Query(min_length=1, max_length=300)] = None,
+    doc_id: Annotated[str | None, Query(min_length=1, max_length=300, pattern=schemas.NO_CONTROL)] = None,
     after: After = "",
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> schemas.ExtractionPage:

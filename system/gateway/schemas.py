@@ -6,9 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Identifier = Annotated[str, Field(min_length=1, max_length=300)]
+from system.stores.graph_schema import EDGE_TYPES, LABELS
+
+NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
+Identifier = Annotated[str, Field(min_length=1, max_length=300, pattern=NO_CONTROL)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-Key = Annotated[str, Field(min_length=1, max_length=512)]
+Label = Annotated[str, Field(pattern=f"^({'|'.join(LABELS)})$")]
+EdgeType = Annotated[str, Field(pattern=f"^({'|'.join(EDGE_TYPES)})$")]
+Key = Annotated[str, Field(min_length=1, max_length=512, pattern=NO_CONTROL)]
 PropertyValue = str | int | float | bool | list[str] | None
 
 
@@ -171,18 +176,18 @@ class ExtractionPage(BaseModel):
 
 
 class Ref(Strict):
-    label: Name
+    label: Label
     key: Key
 
 
 class NodeBody(Strict):
-    label: Name
+    label: Label
     key: Key
     properties: Annotated[dict[Name, PropertyValue], Field(max_length=64)] = {}
 
 
 class EdgeBody(Strict):
-    type: Name
+    type: EdgeType
     source: Ref
     target: Ref
     qualifier: Annotated[str, Field(max_length=256)] = ""
@@ -193,7 +198,7 @@ class GraphWrite(Strict):
     """A batch of the graph, written all or nothing behind the SHACL gate. ``write_id`` makes it repeatable."""
 
     write_id: Annotated[str, Field(min_length=8, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
-    nodes: Annotated[list[NodeBody], Field(max_length=1000)]
+    nodes: Annotated[list[NodeBody], Field(min_length=1, max_length=1000)]
     edges: Annotated[list[EdgeBody], Field(max_length=2000)] = []
 
 

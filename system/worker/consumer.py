@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Self
 
-from system.evidence.steps import Ports, fail_submission
+from system.evidence.steps import Ports, fail_submission, withdraw
 from system.platform.errors import BadInput, PlatformError, Unavailable
 from system.platform.ports import EventLog, LogEntry, OutboxEvent, Transition
 from system.worker.table import Entry
@@ -126,6 +126,7 @@ class Consumer:
                         row.doc_id, row.version, "failed", (), None, reason.reason(), event.event_id, (*via, *_into_failed(row.state))
                     )
                 )
+            withdraw(event.key, self._ports)
         except Unavailable:
             return False
         self._effect()

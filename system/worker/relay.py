@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import threading
 
-from system.evidence.steps import Ports, apply_batch, complete_applied, refuse_batch
+from system.evidence.steps import Ports, apply_late, refuse_batch
 from system.platform.errors import BadInput, PlatformError, Unavailable
 from system.platform.ports import EventLog, StagedBatch
 
@@ -82,12 +82,10 @@ class Applier:
     def _apply(self, staged: StagedBatch) -> None:
         """A batch that the graph will never take becomes a dead letter, so that it does not hold up the ones behind it."""
         try:
-            apply_batch(self._ports, staged.batch, staged.payload_sha256)
+            apply_late(self._ports, staged)
         except BadInput as error:
             LOG.warning("batch of %s becomes a dead letter: %s", staged.batch.supporter, error)
             refuse_batch(self._ports, staged, error)
-        else:
-            complete_applied(staged.batch.supporter, self._ports)
 
 
 def _age_s(staged: StagedBatch) -> float:

@@ -62,7 +62,7 @@ def _replace(path: Path, changes: dict[str, str]) -> None:
 
 
 def test_the_example_passes(verify: Any) -> None:
-    """A well-behaved service passes contract and kill without a line of code of its own; load passes or says that this machine is too noisy."""
+    """A well-behaved service passes contract and kill without code of its own; load passes or says that this machine is too noisy."""
     _, summary = verify("contract", "load", "kill")
     rows = {layer: {row["verdict"] for row in summary["rows"] if row["layer"] == layer} for layer in ("contract", "load", "kill")}
     assert rows["contract"] == rows["kill"] == {"PASS"}, summary["rows"]

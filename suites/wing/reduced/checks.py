@@ -12,10 +12,11 @@ import msgspec
 from harness.core.verdict import Verdict
 from harness.run.protocols import CheckRow, RunView
 from suites.e2e.agreement import Judged
-from suites.wing.reduced import judge_answers, judge_documents, judge_removal, judge_writes
+from suites.wing.reduced import judge_answers, judge_documents, judge_outage, judge_removal, judge_writes
 from suites.wing.reduced.look import kept
 
 EVIDENCE = ("expected", "ingest", "reading", "writes", "answers", "removal")
+OUTAGE = ("outage",)  # what the layer chaos is judged by
 Statement = Callable[[Mapping[str, Any]], Judged]
 STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
     "e2e": (
@@ -30,6 +31,7 @@ STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
         judge_documents.graph_quotes,
         judge_documents.graph_facts,
         judge_documents.dossier,
+        judge_documents.sample_findings,
         judge_documents.citations,
     ),
     "contract": (
@@ -65,6 +67,13 @@ STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
         judge_answers.answer_time,
         judge_answers.same_answers,
     ),
+    "chaos": (
+        judge_outage.ready_honest,
+        judge_outage.degraded_said,
+        judge_outage.written_late,
+        judge_outage.nothing_promised,
+        judge_outage.acknowledged_finished,
+    ),
 }
 
 
@@ -83,8 +92,10 @@ class ReducedChecker:
 
     def check(self, view: RunView, trial: str, layer: str, parameters: Reduced) -> Sequence[CheckRow]:
         del layer
-        found = {name: kept(view, name, trial) for name in EVIDENCE}
-        found["reference_answers"] = _reference(view, parameters.answers) if parameters.answers else found["answers"]
+        outage = parameters.layer == "chaos"
+        found = {name: kept(view, name, trial) for name in (OUTAGE if outage else EVIDENCE)}
+        if not outage:
+            found["reference_answers"] = _reference(view, parameters.answers) if parameters.answers else found["answers"]
         missing = sorted(name for name, value in found.items() if value is None)
         return [_row(statement, found, missing, trial, parameters.layer) for statement in STATEMENTS[parameters.layer]]
 

@@ -74,7 +74,7 @@ def _rest(context: StepContext, look: Look, jobs: Sequence[str], parameters: Red
     while True:
         views = [look.ask("GET", f"/v1/jobs/{job}") for job in jobs]
         counts = look.ask("GET", "/v1/counts")
-        now = [(view["status"], view["body"]) for view in views], counts["body"]
+        now = [view["body"] if view["status"] == 200 else view["status"] for view in views], counts["status"] == 200 and counts["body"]
         if now != last:
             last, changed = now, context.now_ns()
         resting = _resting(views, counts)

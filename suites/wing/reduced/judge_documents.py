@@ -94,7 +94,12 @@ def dossier(found: Evidence) -> Judged:
     answer = found["answers"]["dossier"]
     if answer["status"] != 200:
         return Judged(1, (f"the dossier on {TOPIC} was answered {answer['status']}",))
-    return agreement.dossier_sections(answer["body"], SECTIONS) + agreement.sample_findings(answer["body"])
+    return agreement.dossier_sections(answer["body"], SECTIONS)
+
+
+def sample_findings(found: Evidence) -> Judged:
+    body = found["answers"]["dossier"]["body"]
+    return agreement.sample_findings(body) if body and "sections" in body else NOTHING
 
 
 def citations(found: Evidence) -> Judged:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from system.platform.errors import BadInput
+
 MINUS = "-−–‐‑﹣－"  # every dash that is printed for a minus sign
 DASH = MINUS + "—‒"  # and those printed between the ends of a range
 
@@ -33,12 +35,12 @@ class NumberToken(msgspec.Struct, frozen=True):
 
 
 def parse_number(text: str) -> float:
-    """The value of a printed number; raises ``ValueError`` for anything else."""
+    """The value of a printed number; raises ``ValueError`` for anything else, ``BadInput`` for one that no measurement has."""
     plain = re.sub(r"[\s,\u2009\u202f]", "", text)
     negative = plain[:1] in set(MINUS)
     value = float(plain.lstrip(MINUS + "+").replace("·", ".").replace("∙", "."))
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is too large for a number")
+        raise BadInput(f"a number of {len(plain)} digits", f"the number {plain[:12]}…", "correct the number in the document")
     return -value if negative else value
 
 

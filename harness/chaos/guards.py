@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from collections.abc import Callable
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -12,8 +13,6 @@ import msgspec
 from harness.core.errors import Blocked, HarnessError
 from harness.journal.events import GuardTested
 from harness.run.protocols import MetricSpec, ServiceStatus, StackControl, StepContext
-
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def require_owned(stack: StackControl | None) -> StackControl:
@@ -26,8 +25,16 @@ def require_owned(stack: StackControl | None) -> StackControl:
 def require_loopback(url: str) -> None:
     """Load and faults go to addresses on this machine only."""
     host = urlsplit(url).hostname or ""
-    if host not in LOOPBACK and not host.startswith("127."):
+    if not _loopback(host):
         raise Blocked(f"{host or url!r} is not on this machine: load and faults go to loopback addresses only")
+
+
+def _loopback(host: str) -> bool:
+    """By address, never by how a name begins: ``127.0.0.1.example.org`` is somebody else's."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def require_same_process(status: ServiceStatus, pid: int, start_time: float) -> None:
@@ -54,7 +61,7 @@ class ErrorRateStop:
 
     def see(self, *, failed: bool) -> bool:
         """True when the drill must stop now. Needs a full window first."""
-        self._failed = [*self._failed[-(self._window - 1) :], failed]
+        self._failed = [*self._failed, failed][-self._window :]
         return len(self._failed) == self._window and sum(self._failed) > self._limit * self._window
 
 

@@ -6,8 +6,8 @@ Recovery of a kill counts from the injection to the moment when the service is h
 
 from __future__ import annotations
 
+import http.client
 import signal
-import urllib.error
 import urllib.request
 from typing import ClassVar, Literal
 
@@ -20,8 +20,10 @@ from harness.journal.events import FaultApplied, FaultIntended, FaultProof, Faul
 from harness.run.protocols import MetricSpec, ServiceStatus, StackControl, StepContext
 
 POLL_S = 0.02
+READY_MAX_BYTES = 1 << 16
 NS = 1_000_000_000
 BEFORE_NS = 5 * NS  # the fault window opens 5 s before the injection
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy of the environment knows nothing of loopback
 
 
 class Kill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,8 +140,9 @@ def _ready(context: StepContext) -> bool:
     if not path:
         return True
     try:
-        with urllib.request.urlopen(context.target.base_url + path, timeout=2.0) as answer:  # noqa: S310 - loopback, checked above
-            body: bytes = answer.read(1 << 16)
-    except (urllib.error.URLError, OSError):
+        with _DIRECT.open(context.target.base_url + path, timeout=2.0) as answer:  # loopback, checked above
+            body: bytes = answer.read(READY_MAX_BYTES)
+            torn = bool(answer.length) and len(body) < READY_MAX_BYTES  # a bounded read does not say so itself
+    except (OSError, http.client.HTTPException):  # away, or dying in the middle of an answer
         return False
-    return b'"degraded"' not in body.split(b'"services"', 1)[0]
+    return not torn and b'"degraded"' not in body.split(b'"services"', 1)[0]

@@ -7,7 +7,7 @@ found. Too few acknowledged writes inside the fault window make it VACUOUS: then
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ class AcknowledgedKept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``fault``: the step whose window counts (5 s before injection until recovery)."""
 
     fault: str
-    minimum_in_fault_window: int = 20
+    minimum_in_fault_window: Annotated[int, msgspec.Meta(ge=1)] = 20
 
 
 class AcknowledgedKeptChecker:

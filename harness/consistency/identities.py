@@ -70,5 +70,7 @@ def _difference(name: str, expected: Any, actual: Any) -> str:
     if isinstance(expected, list) and isinstance(actual, list):
         missing = sorted(set(expected) - set(actual))
         extra = sorted(set(actual) - set(expected))
+        if not missing and not extra:
+            return f"{name}: the same ids in another number or order ({len(expected)} expected, {len(actual)} found)"
         return f"{name}: {len(missing)} missing {missing[:SHOWN]}, {len(extra)} extra {extra[:SHOWN]}"
     return f"{name}: expected {expected!r}, found {actual!r}"

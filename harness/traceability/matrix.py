@@ -120,11 +120,17 @@ def found_by(check: str, detections: Detections) -> Iterable[str]:
             yield from defects
 
 
+class _Published(msgspec.Struct, frozen=True):
+    """The part of the file that is used here; the summary beside it is for people."""
+
+    checks: dict[str, tuple[str, ...]]
+
+
 def load_detections(path: Path | None) -> Detections:
-    """``docs/detections.json``: check id, test node or a beginning of one → ids of seeded defects. Empty where there is none."""
+    """``checks`` of ``docs/detections.json``: check id, test node or a beginning of one → ids of seeded defects. Empty without one."""
     if path is None or not path.is_file():
         return {}
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[str, ...]])
+        return msgspec.json.decode(path.read_bytes(), type=_Published).checks
     except (msgspec.DecodeError, msgspec.ValidationError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"is not what the defects bar writes: {error}", file=str(path), remedy="write it again with `make bars`") from None

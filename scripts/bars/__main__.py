@@ -83,12 +83,16 @@ def _run(chosen: Sequence[Bar], results: dict[str, Result], folder: Path, consol
             result = dataclasses.replace(result, tree=f"{tree.identity} (changed while the bar ran)", dirty=True)
         results[bar.name] = result
         state.save(folder / "state.json", results)
-        console.print(f"{head}: {result.word} after {result.seconds:.0f} s ({time.monotonic() - began:.0f} s in all): {result.figure}", markup=False)
+        console.print(
+            f"{head}: {result.word} after {result.seconds:.0f} s ({time.monotonic() - began:.0f} s in all): {result.figure}", markup=False
+        )
 
 
 def _print(chosen: Sequence[Bar], results: dict[str, Result], console: Console, *, as_json: bool) -> None:
     if as_json:
-        rows = [{**dataclasses.asdict(bar), "result": dataclasses.asdict(results[bar.name]) if bar.name in results else None} for bar in chosen]
+        rows = [
+            {**dataclasses.asdict(bar), "result": dataclasses.asdict(results[bar.name]) if bar.name in results else None} for bar in chosen
+        ]
         print(json.dumps(rows, ensure_ascii=False))
         return
     if not sys.stdout.isatty():

@@ -53,7 +53,8 @@ def main() -> int:
         usage = bad_usage.check()
     problems = [*tally.problems, *usage.problems]
     fates = ", ".join(f"{count} {name}" for name, count in sorted(tally.fates.items()))
-    figure = f"{sum(tally.files.values())} files ({fates}); {usage.scenarios} scenarios, {usage.other} configurations and command lines; {len(problems)} problems"
+    tried = f"{usage.scenarios} scenarios, {usage.other} configurations and command lines"
+    figure = f"{sum(tally.files.values())} files ({fates}); {tried}; {len(problems)} problems"
     enough = options.part is not None or (len(tally.files) == 4 and min(tally.files.values()) >= 20 and usage.scenarios >= 20)
     return result(figure, passed=not problems and enough, detail=listed(problems, 30))
 
@@ -62,12 +63,12 @@ def send_all(api: Api, tally: Tally, seed: int) -> None:
     """Send every mutant first, then wait: a document that blocks others shows."""
     good = {payload.source: payload.content for payload in corpus(sample=True).payloads if payload.name == GOOD[payload.source]}
     jobs: list[tuple[str, str]] = []
-    for source in good:
+    for source, right in good.items():
         others = {name: content for name, content in good.items() if name != source}
-        for kind, payload in mutants(source, good[source], others, seed):
+        for kind, payload in mutants(source, right, others, seed):
             name = f"{source}: {kind}"
             tally.files[source] += 1
-            if payload == good[source]:
+            if payload == right:
                 tally.problems.append(f"{name}: the mutation changed nothing")
             job = send(api, tally, source, name, payload)
             if job:
@@ -96,11 +97,16 @@ def send(api: Api, tally: Tally, source: str, name: str, payload: bytes) -> str:
     return ""
 
 
+def waited(api: Api, job: str) -> list[Any]:
+    """The documents of a job when all are final; raises ``TimeoutError``."""
+    until = time.monotonic() + JOB_LIMIT_S
+    return list(api.wait_job(job, time.sleep, lambda: time.monotonic() > until)["documents"])
+
+
 def settle(api: Api, tally: Tally, name: str, job: str) -> None:
     """Wait for a job and judge how each of its documents ended."""
-    until = time.monotonic() + JOB_LIMIT_S
     try:
-        documents = api.wait_job(job, time.sleep, lambda: time.monotonic() > until)["documents"]
+        documents = waited(api, job)
     except (TimeoutError, httpx.HTTPError) as error:
         tally.fates["hung"] += 1
         tally.problems.append(f"{name}: {error}")
@@ -134,15 +140,13 @@ def neighbours(api: Api, tally: Tally) -> None:
     broken = letters.replace(b"<PubmedArticle>", b"<PubmedArticle><MedlineCitation/></PubmedArticle><PubmedArticle>", 1)
     for source, payload in (("ctgov", mixed), ("pubmed", broken)):
         job = send(api, tally, source, f"{source}: good and bad in one payload", payload)
-        until = time.monotonic() + JOB_LIMIT_S
-        states = Counter(item["state"] for item in api.wait_job(job, time.sleep, lambda: time.monotonic() > until)["documents"])
+        states = Counter(item["state"] for item in waited(api, job))
         if states != Counter(completed=2, failed=1):
             tally.problems.append(f"{source}: two good documents beside a bad one ended as {dict(states)}")
         tally.failed |= {item["doc_id"] for item in api.job(job)["documents"] if item["state"] == "failed"}
     for payload in good.values():
         job = send(api, tally, payload.source, payload.name, payload.content)
-        until = time.monotonic() + JOB_LIMIT_S
-        for item in api.wait_job(job, time.sleep, lambda: time.monotonic() > until)["documents"]:
+        for item in waited(api, job):
             if item["state"] != "completed":
                 tally.problems.append(f"{payload.name}: afterwards a right document ended as {item['state']}: {item['reason']}")
 

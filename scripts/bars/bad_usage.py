@@ -14,8 +14,37 @@ from scripts.bars.support import PROJECT, call, say, scratch
 BROKEN = PROJECT / "suites" / "fixtures" / "scenarios_broken"
 AT_ONCE = 2
 LIMIT_S = 60.0
-REMEDIES = ("did you mean", "known:", "give ", "write ", "add ", "remove ", "one of", "wanted", "needed", "put ", "keep ", "check ", "use ", "rename ")
-REMEDIES += ("later than", "smaller first", "flatten", "finite number", "the form is", "correct ", "start ", "run ", "see ", "choose ", "move ", "name ", "one scenario a file")
+REMEDIES = (
+    "did you mean",
+    "known:",
+    "give ",
+    "write ",
+    "add ",
+    "remove ",
+    "one of",
+    "wanted",
+    "needed",
+    "put ",
+    "keep ",
+    "check ",
+    "use ",
+    "rename ",
+)
+REMEDIES += (
+    "later than",
+    "smaller first",
+    "flatten",
+    "finite number",
+    "the form is",
+    "correct ",
+    "start ",
+    "run ",
+    "see ",
+    "choose ",
+    "move ",
+    "name ",
+    "one scenario a file",
+)
 
 CONFIGURATIONS: dict[str, str] = {
     "not TOML": "[target\n",
@@ -24,7 +53,7 @@ CONFIGURATIONS: dict[str, str] = {
     "wrong type": "[target]\nservice = 3\n",
     "layer without a suite": "[layers.contract]\nrequired = true\n",
     "layers that are a text": 'layers = "contract"\n',
-    "duration without a unit": '[target]\nservice = "a"\n[topology]\nfile = "docker-compose.yml"\nstart_deadline = "90"\n[layers.a]\nsuite = "b"\n',
+    "duration without a unit": '[topology]\nfile = "docker-compose.yml"\nstart_deadline = "90"\n[layers.a]\nsuite = "."\n',
     "topology that is not there": '[target]\nservice = "a"\n[topology]\nfile = "nowhere.yml"\n[layers.a]\nsuite = "."\n',
     "suite that is not there": '[target]\nbase_url = "http://127.0.0.1:9"\n[layers.a]\nsuite = "nowhere"\n',
     "key twice": "[target]\n[target]\n",
@@ -86,7 +115,9 @@ def shop_project(folder: Path) -> Path:
     project = folder / "shop"
     project.mkdir()
     shutil.copy(BROKEN.parent.parent / "unit" / "scenario" / "conftest.py", project / "shop_wings.py")
-    (project / "requirements.tsv").write_text("id\tgroup\ttext\tthreshold\tevidence\nSHOP-1\tShop\tIt sells\t\texecuted\n", encoding="utf-8")
+    (project / "requirements.tsv").write_text(
+        "id\tgroup\ttext\tthreshold\tevidence\nSHOP-1\tShop\tIt sells\t\texecuted\n", encoding="utf-8"
+    )
     wings = '[wings.drivers]\nshop = "shop_wings:Shop"\ntrouble = "shop_wings:Trouble"\n[wings.checkers]\npicture = "shop_wings:Picture"\n'
     target = 'requirements = "requirements.tsv"\n[target]\nbase_url = "http://127.0.0.1:9"\n'
     (project / "harness.toml").write_text(target + wings, encoding="utf-8")
@@ -124,7 +155,7 @@ def broken_configuration(name: str, content: str, folder: Path) -> Iterator[str]
 
 def wrong_arguments(arguments: tuple[str, ...], reports: Path) -> Iterator[str]:
     given = [*arguments, *(("--reports", str(reports)) if arguments[0] in {"run", "verify"} else ())]
-    yield from judge(f"harness {' '.join(arguments)}", call(*given, limit_s=LIMIT_S), remedy="usage:" )
+    yield from judge(f"harness {' '.join(arguments)}", call(*given, limit_s=LIMIT_S), remedy="usage:")
 
 
 def judge(what: str, done: subprocess.CompletedProcess[str], remedy: str = "") -> Iterator[str]:

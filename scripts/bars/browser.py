@@ -32,7 +32,8 @@ FLAGS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
-WATCH_POLICY = "window.__violations = []; addEventListener('securitypolicyviolation', e => __violations.push(e.violatedDirective + ' ' + e.blockedURI));"
+WATCH_POLICY = """window.__violations = [];
+addEventListener('securitypolicyviolation', e => __violations.push(e.violatedDirective + ' ' + e.blockedURI));"""
 # What must not be in a page that shows foreign texts: handlers, links that run something, elements that load or submit something.
 SUSPECTS = """() => {
   const found = [];
@@ -43,14 +44,15 @@ SUSPECTS = """() => {
       if (['href', 'src', 'action', 'xlink:href'].includes(attribute.name) && /^(javascript|vbscript|data:text)/.test(value))
         found.push(element.localName + ' ' + attribute.name + '=' + value.slice(0, 40));
     }
-    if (['iframe', 'object', 'embed', 'base', 'form', 'img', 'video', 'audio', 'link'].includes(element.localName)) found.push(element.localName);
+    const never = ['iframe', 'object', 'embed', 'base', 'form', 'img', 'video', 'audio', 'link'];
+    if (never.includes(element.localName)) found.push(element.localName);
   }
   if (window.__hit) found.push('foreign script ran');
   return found;
 }"""
 WIDE = """() => {
-  const over = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  return over > 0 ? over : document.body.scrollWidth - document.body.clientWidth > 0 ? document.body.scrollWidth - document.body.clientWidth : 0;
+  const [page, body] = [document.documentElement, document.body];
+  return Math.max(0, page.scrollWidth - page.clientWidth, body.scrollWidth - body.clientWidth);
 }"""
 
 
@@ -80,7 +82,13 @@ class Findings:
 
     def problems(self) -> list[str]:
         """A sentence for everything that must not be."""
-        kinds = {"dialog": self.dialogs, "console": self.console, "request": self.requests, "policy": self.violations, "element": self.suspects}
+        kinds = {
+            "dialog": self.dialogs,
+            "console": self.console,
+            "request": self.requests,
+            "policy": self.violations,
+            "element": self.suspects,
+        }
         return [f"{kind}: {item[:160]}" for kind, items in kinds.items() for item in items]
 
 
@@ -92,7 +100,7 @@ class Browser:
         self._folder = folder
         self.sandboxed = sandboxed
 
-    def inspect(self, page: Served, name: str, width: int, screenshot: Path | None = None) -> Findings:
+    def inspect(self, page: Served, width: int, screenshot: Path | None = None) -> Findings:
         """Open the page ``width`` pixels wide, let it settle, look at it."""
         findings = Findings()
         with serving(page) as address:
@@ -161,7 +169,13 @@ def _launch(playwright: Playwright, program: str, folder: Path) -> tuple[Browser
         environment: dict[str, str | float | bool] = {**os.environ, "HOME": str(profile), "TMPDIR": str(profile)}
         try:
             context = playwright.chromium.launch_persistent_context(
-                str(profile), executable_path=program, headless=True, chromium_sandbox=sandboxed, args=list(FLAGS), env=environment, timeout=30_000
+                str(profile),
+                executable_path=program,
+                headless=True,
+                chromium_sandbox=sandboxed,
+                args=list(FLAGS),
+                env=environment,
+                timeout=30_000,
             )
         except Error as error:
             reason = str(error)
@@ -188,7 +202,7 @@ def serving(page: Served) -> Iterator[str]:
     """The address of a page on loopback while the context lasts; anything else there is 404."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             here = self.path == "/"
             self.send_response(200 if here else 204 if self.path == "/favicon.ico" else 404)
             headers = {"Content-Type": "text/html; charset=utf-8", **page.headers} if here else {}

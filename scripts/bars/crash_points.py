@@ -42,7 +42,7 @@ from scripts.bars.support import OUTPUT, listed, project, result, say
 from suites.wing.api import Api
 from suites.wing.corpus import Payload, crash_payloads
 from suites.wing.identities import identities
-from suites.wing.ingest import unsettled
+from suites.wing.ingest import at_work
 from system.deploy.reset import reset
 from system.platform.settings import load_settings
 
@@ -97,7 +97,7 @@ class Lab:
     def ingest(self) -> dict[str, Any]:
         """Ingest the three documents to the end; ids and counts of what is there then."""
         jobs = [self._api.ingest(payload.source, payload.content) for payload in self._payloads]
-        wait_for(lambda: all(self._final(job) for job in jobs) and not unsettled(self._api), SETTLE_S, "the ingest does not come to rest")
+        wait_for(lambda: all(self._final(job) for job in jobs) and not at_work(self._api), SETTLE_S, "the ingest does not come to rest")
         return identities(self._api)
 
     def restarts(self) -> int:

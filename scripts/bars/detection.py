@@ -120,9 +120,8 @@ def _try_all(session: SeededSession, pending: Sequence[Candidate], state: State)
         state.tried[candidate.id] = tried
         jsonio.write_atomic(STATE, msgspec.json.encode(state))
         word = "found" if tried.found else "ELSEWHERE" if tried.found_elsewhere else "MISSED"
-        say(
-            f"{number:3}/{len(pending)} {tried.seconds:5.1f} s {word:9} {candidate.id}  {', '.join(item.check for item in tried.findings[:6])}"
-        )
+        red = ", ".join(item.check for item in tried.findings[:6])
+        say(f"{number:3}/{len(pending)} {tried.seconds:5.1f} s {word:9} {candidate.id}  {red}")
 
 
 def _try(session: SeededSession, candidate: Candidate) -> Tried:
@@ -195,4 +194,8 @@ def _table(tried: Sequence[Tried], whole: Score, blind: Score, by_reference: Seq
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    try:
+        raise SystemExit(main(sys.argv[1:]))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None

@@ -64,6 +64,8 @@ def main() -> int:
     with scratch() as folder:
         try:
             with browser(folder) as chromium:
+                if blind := unseen(chromium):
+                    return result("the browser does not see what it must", passed=False, detail=", ".join(blind))
                 with own_stack() as (_stack, target), Api(target) as api:
                     failed = send(api, documents(project().sample_dir()), seen)
                     answers(api, chromium, seen)
@@ -78,6 +80,23 @@ def main() -> int:
             seen.problems.append(f"{kind}: only {len(seen.arrived.get(kind, ()))} of the {len(TEXTS)} texts arrived: nothing was at risk")
     figure = f"{len(TEXTS)} documents ({failed} refused by their parser), {looked}; {len(seen.problems)} problems"
     return result(figure, passed=not seen.problems, detail=listed(seen.problems, 30) or json.dumps({"arrived": arrived}))
+
+
+def unseen(chromium: Browser) -> list[str]:
+    """A page that does everything wrong, first with and then without a policy: what is not seen of it."""
+    wrong = (
+        b"<!doctype html><title>x</title><img src='http://127.0.0.1:9/x' onerror='window.__hit=1;alert(1)'><a href='java\tscript:x()'>x</a>"
+    )
+    free = chromium.inspect(Served(wrong), WIDTH)
+    bound = chromium.inspect(Served(wrong, {"Content-Security-Policy": "default-src 'none'"}), WIDTH)
+    seen = {
+        "dialog": free.dialogs,
+        "request": free.requests,
+        "element": free.suspects,
+        "console": bound.console,
+        "policy": bound.violations,
+    }
+    return [kind for kind, found in seen.items() if not found]
 
 
 def send(api: Api, hostile: tuple[Hostile, ...], seen: Seen) -> int:
@@ -141,12 +160,16 @@ def dossiers(api: Api, chromium: Browser, request: dict[str, Any], name: str, se
             continue
         seen.control(kind, name, response.text)
         if form == "html":
-            policy = {key: value for key, value in response.headers.items() if key.lower() in {"content-security-policy", "x-content-type-options"}}
+            policy = {
+                key: value
+                for key, value in response.headers.items()
+                if key.lower() in {"content-security-policy", "x-content-type-options"}
+            }
             page = Served(response.content, policy)
         else:
             rendered = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable("table").render(response.text)
             page = Served(f"<!doctype html><meta charset=utf-8><title>Markdown</title>{rendered}".encode())
-        found = chromium.inspect(page, name, WIDTH)
+        found = chromium.inspect(page, WIDTH)
         seen.problems += [f"{kind} {name}: {item}" for item in found.problems()]
         if "49 " in found.text and "{{7*7}}" in json.dumps(request):
             seen.problems.append(f"{kind} {name}: a template was evaluated")
@@ -160,7 +183,9 @@ def hostile_run(folder: Path) -> tuple[Path, str]:
         for number, text in enumerate(TEXTS):
             spoiled = f"HOSTILE{number:02} {text}"
             verdict = (Verdict.PASS, Verdict.FAIL, Verdict.BLOCKED)[number % 3]
-            outcome = TestOutcome(node=f"suites/x.py::test[{spoiled}]", layer="hostile", verdict=verdict, duration_s=0.1, detail=spoiled, title=spoiled)
+            outcome = TestOutcome(
+                node=f"suites/x.py::test[{spoiled}]", layer="hostile", verdict=verdict, duration_s=0.1, detail=spoiled, title=spoiled
+            )
             run.journal.emit(outcome)
             run.journal.emit(Note(trial="", text=spoiled))
     finished = run.finish()
@@ -175,14 +200,16 @@ def reports(folder: Path, chromium: Browser, seen: Seen) -> None:
     """report.html in Chromium, junit.xml as XML, the summary on a terminal."""
     run, said = hostile_run(folder)
     page = (run / "report.html").read_bytes()
-    found = chromium.inspect(Served(page), "report", WIDTH)
+    found = chromium.inspect(Served(page), WIDTH)
     seen.look("report.html", page.decode())
     seen.control("report.html", "", page.decode())
     seen.problems += [f"report.html: {item}" for item in found.problems()]
     junit = (run / "junit.xml").read_bytes()
     ET.fromstring(junit)
     seen.look("junit.xml", junit.decode())
-    seen.control("junit.xml", "", "".join(text for element in ET.fromstring(junit).iter() for text in (*element.attrib.values(), element.text or "")))
+    seen.control(
+        "junit.xml", "", "".join(text for element in ET.fromstring(junit).iter() for text in (*element.attrib.values(), element.text or ""))
+    )
     seen.look("terminal", said)
     seen.control("terminal", "summary", said)
     for path in sorted((run / "allure-results").glob("*.json")):
@@ -196,7 +223,12 @@ def terminal(folder: Path, seen: Seen) -> None:
     evil = folder / "evil\x1b[31m.yaml"
     evil.write_bytes("name: \x1b[2J\nlayr: \u202egnp\n<script>: 1\n".encode())
     commands = [["run", str(evil), "--reports", str(folder / "r")], ["recheck", str(run)], ["recheck", "no\x1b]0;x\x07where"]]
-    commands += [["report", str(run), "--to", str(folder / "again")], ["down", "\x1b[31mid"], ["verify", "--only", "\x1b[31mlayer"], ["\x1b[31m"]]
+    commands += [
+        ["report", str(run), "--to", str(folder / "again")],
+        ["down", "\x1b[31mid"],
+        ["verify", "--only", "\x1b[31mlayer"],
+        ["\x1b[31m"],
+    ]
     for command in commands:
         done = subprocess.run([HARNESS, *command], cwd=PROJECT, capture_output=True, text=True, errors="replace", timeout=120, check=False)
         seen.look("terminal", done.stdout + done.stderr)

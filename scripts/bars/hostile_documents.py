@@ -36,7 +36,7 @@ TEXTS: tuple[str, ...] = (
     "back\rover the line\x08\x08\x08\x08gone",
     "safe\u202egnp.exe\u202c \u2066isolate\u2069 \u200fmark\u200e",
     "ze\u200bro\u200d wi\ufeffdth \u2028line\u2029paragraph \ufffe\uffff",
-    "=HYPERLINK(\"http://127.0.0.1:9/\";\"x\")",
+    '=HYPERLINK("http://127.0.0.1:9/";"x")',
     "+1+cmd|' /C calc'!A0 @SUM(1+1) -2+3",
     "../../../../etc/passwd ..\\..\\windows\\system32 /etc/shadow C:\\CON file:///etc/passwd",
     "'; DROP TABLE documents; -- \" OR 1=1 \\'; SELECT pg_sleep(10)",
@@ -75,7 +75,8 @@ def _is_xml(text: str) -> bool:
 
 
 _SPOILED_KEYS = frozenset(
-    "briefTitle officialTitle title label description term eligibilityCriteria briefSummary name timeFrame measure id class organSystem".split()
+    ("briefTitle", "officialTitle", "title", "label", "description", "term", "eligibilityCriteria", "briefSummary")
+    + ("name", "timeFrame", "measure", "organSystem")
 )
 
 
@@ -96,7 +97,7 @@ def _spoil(value: object, text: str) -> None:
     """Append the text to every text that people read; ids that link parts stay, or the parts would not be found."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            if isinstance(inner, str) and key in _SPOILED_KEYS - {"id", "class"}:
+            if isinstance(inner, str) and key in _SPOILED_KEYS:
                 joint = "\n* " if key == "eligibilityCriteria" else " "
                 value[key] = f"{inner}{joint}{text}"
             else:
@@ -106,12 +107,18 @@ def _spoil(value: object, text: str) -> None:
             _spoil(inner, text)
 
 
-_XML_ENDS = rb"</(article-title|journal-title|title|p|td|th|surname|given-names|paragraph|item|caption|name|ArticleTitle|AbstractText|LastName|Title)>"
+_XML_ENDS = (
+    rb"</(article-title|journal-title|title|p|td|th|surname|given-names"  # JATS
+    rb"|paragraph|item|caption|name"  # SPL
+    rb"|ArticleTitle|AbstractText|LastName|Title)>"  # PubMed
+)
 
 
 def _xml(good: bytes, number: int, text: str) -> bytes:
     escaped = html.escape(text.replace("\r", " "), quote=False).encode()
     content = re.sub(_XML_ENDS, lambda found: b" " + escaped + found[0], good)
     content = content.replace(b"PMC99000001", b"PMC8800%04d" % number).replace(b"0000000000aa", b"00000000%04d" % number)
-    content = content.replace(b"99000001", b"8800%04d" % number).replace(b"10.5555/velotril.2021.1", b"10.5555/<".replace(b"<", b"&lt;") + b"x")
+    content = content.replace(b"99000001", b"8800%04d" % number).replace(
+        b"10.5555/velotril.2021.1", b"10.5555/<".replace(b"<", b"&lt;") + b"x"
+    )
     return content.replace(b"https://creativecommons.org/licenses/by/4.0/", f"javascript:{RUN}".encode())

@@ -28,7 +28,7 @@ class Watch:
     """Follows one run by its own temp folder, which every process it starts inherits in its environment."""
 
     folder: Path
-    mounts: frozenset[str] = dataclasses.field(default_factory=lambda: mounts())
+    mounts: frozenset[str] = dataclasses.field(default_factory=lambda: read_mounts())  # noqa: PLW0108 - defined below
 
     def belongings(self, root: psutil.Process) -> Belongings:
         """Everything the process ``root`` has started so far, in whatever session it is by now."""
@@ -46,7 +46,7 @@ class Watch:
                     processes[pid] = process
         left = [f"process {_named(process)}" for process in processes.values()]
         left += [f"port {port}" for port in sorted(before.ports & _listening())]
-        left += [f"mount {line}" for line in sorted(mounts() - self.mounts)]
+        left += [f"mount {line}" for line in sorted(read_mounts() - self.mounts)]
         left += [f"file {path.relative_to(self.folder)}" for path in sorted(self.folder.iterdir())]
         left += [f"shared memory {path}" for path in sorted(before.memory) if Path(path).exists()]
         left += [f"shared memory segment {item}" for item in sorted(before.segments & frozenset(_all_segments()))]
@@ -62,7 +62,7 @@ class Watch:
                         yield process
 
 
-def mounts() -> frozenset[str]:
+def read_mounts() -> frozenset[str]:
     """The lines of /proc/mounts."""
     return frozenset(Path("/proc/mounts").read_text(encoding="utf-8", errors="replace").splitlines())
 

@@ -93,7 +93,7 @@ XML: dict[str, Mutator] = {
     "unclosed element": _replaced(rb"</(title|ArticleTitle|article-title)>", b"", 1),
     "prefix nobody declared": _replaced(rb"<(p|paragraph|Abstract)>", b"<q:p>", 1),
     "reference to character 0": _replaced(rb"</(p|paragraph|AbstractText)>", b"&#0;</p>", 1),
-    "deep nesting": lambda good, draw: _middle_of_body(good, b"<sec>" * DEEP + b"</sec>" * DEEP),
+    "deep nesting": lambda good, _draw: _middle_of_body(good, b"<sec>" * DEEP + b"</sec>" * DEEP),
     "wrong root": lambda _good, _draw: b'<?xml version="1.0"?><inventory><item price="1"/></inventory>',
     "root alone": lambda good, _draw: b"<" + _root(good) + b"/>",
 }

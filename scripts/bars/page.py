@@ -34,7 +34,7 @@ def main() -> int:
 def judge(chromium: Browser, page: Served) -> int:
     problems = []
     for width in WIDTHS:
-        found = chromium.inspect(page, "report", width, OUTPUT / f"page-{width}.png")
+        found = chromium.inspect(page, width, OUTPUT / f"page-{width}.png")
         say(f"{width} px: {len(found.text)} characters, {found.wide_px} px to scroll sideways, {len(found.problems())} problems")
         problems += [f"{width} px: {item}" for item in found.problems()]
         if found.wide_px:

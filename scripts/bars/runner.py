@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import json
 import os
 import shlex
@@ -40,7 +40,7 @@ def run_bar(bar: Bar, tree: Tree, say: Say, log: Path) -> Result:
         figure, passed, detail = outcome(code, lines)
         if not ended:
             figure, passed, detail = f"stopped after {bar.limit_s:.0f} s", False, "\n".join(lines[-20:])
-    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    date = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     shown = shlex.join(bar.command).replace("'{python}'", "python").replace("'{harness}'", "harness")
     seconds = round(time.monotonic() - began, 1)
     return Result(bar.name, bar.text, shown, figure, passed, detail[:DETAIL_MAX], tree.identity, tree.commit, tree.dirty, seconds, date)

@@ -47,10 +47,13 @@ def main() -> int:
         seconds, left, had = trial(command, delay_s, number)
         slowest = max(slowest, seconds)
         caught += had > 0
-        what = f"{number + 1:3} of {options.count}  {' '.join(command):32} killed at {delay_s:5.2f} s, {had:2} processes, clean after {seconds:.2f} s"
+        what = f"{number + 1:3} of {options.count}  {' '.join(command):32} killed at {delay_s:5.2f} s, {had:2} processes"
+        what += f", clean after {seconds:.2f} s"
         say(what + ("" if not left else f"  LEFT: {'; '.join(left)[:300]}"))
         problems += [f"trial {number + 1} ({delay_s:.2f} s): {item}" for item in left]
-    figure = f"{options.count} kills, {caught} of them with processes running; slowest clean after {slowest:.2f} s; {len(problems)} left-overs"
+    figure = (
+        f"{options.count} kills, {caught} of them with processes running; slowest clean after {slowest:.2f} s; {len(problems)} left-overs"
+    )
     return result(figure, passed=not problems and slowest <= LIMIT_S and caught >= min(options.count, 3), detail=listed(problems))
 
 

@@ -13,7 +13,7 @@ BARS: tuple[Bar, ...] = (
     Bar(
         "registry",
         "registry results",
-        "35 effects of NCT01367860 and NCT04770285 with CI percentage; 0 of the other 14; 1,404 adverse-event rows of 11 studies exact per arm; "
+        "35 effects of NCT01367860 and NCT04770285 with CI percentage; 0 of the others; 1,404 adverse-event rows of 11 studies exact; "
         "the p value against its CI is flagged",
         _script("registry"),
         90,
@@ -38,7 +38,7 @@ BARS: tuple[Bar, ...] = (
         "bad input: hostile documents through every output in Chromium",
         "30 hostile documents: no dialog, no policy report, no request, no control character",
         _script("hostile"),
-        180,
+        240,
     ),
     Bar(
         "page",
@@ -54,7 +54,13 @@ BARS: tuple[Bar, ...] = (
         _script("foreign"),
         400,
     ),
-    Bar("sigkill", "SIGKILL of harness in a run, 20 ×", "within 5 s no process, port, mount or temporary folder is left", _script("sigkill"), 700),
+    Bar(
+        "sigkill",
+        "SIGKILL of harness in a run, 20 ×",
+        "within 5 s no process, port, mount or temporary folder is left",
+        _script("sigkill"),
+        700,
+    ),
     Bar(
         "crash_points",
         "crash points",

@@ -119,15 +119,20 @@ def dossier_sections(dossier: Row, wanted: Iterable[str]) -> Judged:
 
 
 def citations_verbatim(dossier: Row, texts: Mapping[str, str]) -> Judged:
-    """Each item has a citation, and each citation's quote is its document's text at its offsets."""
-    return total(_cited(item, texts) for item in items(dossier))
+    """Each item has a citation; each citation's quote is its document's text at its offsets, its number leads to that document."""
+    numbered = {entry["number"]: entry["doc_id"] for entry in dossier["bibliography"]}
+    return total(_cited(item, texts, numbered) for item in items(dossier))
 
 
-def _cited(item: Row, texts: Mapping[str, str]) -> Judged:
+def _cited(item: Row, texts: Mapping[str, str], numbered: Mapping[int, str]) -> Judged:
     if not item["citations"]:
         return Judged(1, (f"an item has no citation: {str(item)[:200]}",))
     wrong = [c for c in item["citations"] if texts.get(c["doc_id"], "")[c["start"] : c["end"]] != c["quote"]]
-    return Judged(len(item["citations"]), tuple(f"{c['doc_id']} {place(c)} is not what it quotes" for c in wrong))
+    problems = [f"{c['doc_id']} {place(c)} is not what it quotes" for c in wrong]
+    problems += [
+        f"[{c['number']}] is another document than it cites" for c in item["citations"] if numbered.get(c["number"]) != c["doc_id"]
+    ]
+    return Judged(len(item["citations"]), tuple(problems[:SHOWN]))
 
 
 def sample_findings(dossier: Row) -> Judged:

@@ -19,11 +19,13 @@ from system.platform.errors import BadInput, Conflict, GateIssue, GateRefused, N
 from system.platform.ports import (
     WRITING_CALLS,
     GraphBatch,
+    Hit,
     LedgerRow,
     LogEntry,
     NodeRef,
     OutboxEvent,
     PendingEvent,
+    SearchFilter,
     SparseVector,
     StagedBatch,
     StoredEdge,
@@ -317,6 +319,22 @@ class MemorySearch:
     def delete_document(self, doc_id: str) -> None:
         self.documents.pop(doc_id, None)
 
+    def _hits(self, top_k: int, filters: SearchFilter) -> Sequence[Hit]:
+        rows = [row for rows in self.documents.values() for row in rows if not filters.sources or row.source in filters.sources]
+        return [Hit(row.chunk_id, 100.0 - at) for at, row in enumerate(rows)][:top_k]
+
+    def bm25(self, query: str, top_k: int, filters: SearchFilter) -> Sequence[Hit]:
+        return self._hits(top_k, filters)
+
+    def sparse(self, vector: SparseVector, top_k: int, filters: SearchFilter) -> Sequence[Hit]:
+        return self._hits(top_k, filters)
+
+    def dense(self, vector: Sequence[float], top_k: int, filters: SearchFilter) -> Sequence[Hit]:
+        return self._hits(top_k, filters)
+
+    def chunks(self, chunk_ids: Sequence[str]) -> Mapping[str, Any]:
+        return {row.chunk_id: row for rows in self.documents.values() for row in rows if row.chunk_id in set(chunk_ids)}
+
     def document_ids(self) -> Iterator[str]:
         return iter(sorted(self.documents))
 
@@ -430,13 +448,13 @@ class World:
     events: MemoryLog = dataclasses.field(default_factory=MemoryLog)
     dense: MemoryModels = dataclasses.field(default_factory=MemoryModels)
     sparse: MemoryModels = dataclasses.field(default_factory=MemoryModels)
-    away: set[str] = dataclasses.field(default_factory=set)
+    away: set[str] = dataclasses.field(default_factory=set)  # ports, or single calls as ``search.bm25``
     moments: list[str] = dataclasses.field(default_factory=list)
     kill_at: int | None = None
 
     def wire(self, name: str) -> Any:
         """The port as the platform sees it: it may be away, and its writing calls may be the last thing that happens."""
-        return _Wire(name, getattr(self, name), self)
+        return _Wire(name, self)
 
     def ports(self) -> Ports:
         return Ports(**{field.name: self.wire(field.name) for field in dataclasses.fields(Ports)})
@@ -473,16 +491,16 @@ class World:
 
 
 class _Wire:
-    def __init__(self, name: str, port: Any, world: World) -> None:
-        self._name, self._port, self._world = name, port, world
+    def __init__(self, name: str, world: World) -> None:
+        self._name, self._world = name, world
 
     def __getattr__(self, attribute: str) -> Any:
-        value = getattr(self._port, attribute)
+        value = getattr(getattr(self._world, self._name), attribute)
         if not callable(value) or attribute.startswith("_"):
             return value
 
         def call(*arguments: Any, **named: Any) -> Any:
-            if self._name in self._world.away:
+            if self._world.away & {self._name, f"{self._name}.{attribute}"}:
                 raise Unavailable(self._name, "connection refused")
             writes = attribute in WRITING_CALLS.get(self._name, ())
             if writes:

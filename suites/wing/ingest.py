@@ -115,7 +115,7 @@ class WaitSettledDriver:
         with Api(context.target, "reader") as api:
             while context.now_ns() < deadline_ns and not context.stop():
                 try:
-                    unsettled = unsettled(api)
+                    unsettled = at_work(api)
                 except (httpx.TransportError, httpx.HTTPStatusError) as error:
                     unsettled = str(error)
                 if not unsettled:
@@ -124,7 +124,7 @@ class WaitSettledDriver:
         raise HarnessError(f"not settled after {parameters.deadline}: {unsettled}")
 
 
-def unsettled(api: Api) -> str:
+def at_work(api: Api) -> str:
     counts = api.get("/v1/counts")["records"]
     left = {name: count for name, count in counts.items() if name.startswith("documents.") and name.split(".")[1] not in FINAL and count}
     left |= {name: counts.get(name, 0) for name in ("outbox_pending", "graph_staged") if counts.get(name, 0)}

@@ -22,7 +22,7 @@ from system.evidence.ir import Chunk, Document, Source, document_id
 from system.evidence.records import Extraction
 from system.evidence.sources import parse
 from system.evidence.sources.split import SplitFailure, SplitItem, split
-from system.platform.errors import BadInput, Conflict, GateRefused, NotFound, Unavailable
+from system.platform.errors import BadInput, Conflict, GateRefused, NotFound, PlatformError, Unavailable
 from system.platform.ports import (
     ChunkRow,
     DenseModel,
@@ -39,7 +39,7 @@ from system.platform.ports import (
     StagedBatch,
     Transition,
 )
-from system.platform.record_types import NewDeadLetter, NewDocument
+from system.platform.record_types import NewDeadLetter, NewDocument, Submission
 
 _IR_ENCODER = msgspec.json.Encoder(order="deterministic")
 _IR_DECODER = msgspec.json.Decoder(Document)
@@ -103,8 +103,18 @@ def fail_submission(event: OutboxEvent, reason: BadInput, ports: Ports) -> None:
     submission = ports.records.submission(event.body["submission_id"])
     if submission is not None:
         source = Source(submission.source)
-        row = _failed_row(source, ports.objects.get(submission.raw_object), reason, submission.raw_object, submission.job_id)
+        row = _failed_row(source, _payload_or_hash(submission, ports), reason, submission.raw_object, submission.job_id)
         ports.records.create_documents(event.body["submission_id"], (row,), [], event.event_id)
+
+
+def _payload_or_hash(submission: Submission, ports: Ports) -> bytes:
+    """What a failed document is named after: the payload, or its hash where the payload itself was lost or garbled."""
+    try:
+        return ports.objects.get(submission.raw_object)
+    except Unavailable:
+        raise
+    except PlatformError:
+        return submission.sha256.encode()
 
 
 def _new_row(source: Source, item: SplitItem, raw_name: str, job_id: str) -> NewDocument:
@@ -233,6 +243,15 @@ def refuse_batch(ports: Ports, staged: StagedBatch, error: BadInput) -> None:
         ports.records.transition(Transition(row.doc_id, row.version, "failed", (), None, error.reason()))
     withdraw(batch.supporter, ports)
     ports.records.graph_batch_refused(batch.supporter, staged.payload_sha256)  # last: until then the applier tries again
+
+
+def run_again(row: LedgerRow, ports: Ports) -> LedgerRow:
+    """A failed document walks its steps again from its raw object; any other is left as it is. Raises ``Conflict`` on a lost race."""
+    if row.state != "failed":
+        return row
+    walked = ("retrying", "fetching")
+    event = _document_event("document.fetched", row.doc_id, row.version + len(walked) + 1)
+    return ports.records.transition(Transition(row.doc_id, row.version, "fetched", (event,), via=walked))
 
 
 def complete_applied(doc_id: str, ports: Ports) -> None:

@@ -62,8 +62,9 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-def _too_large(request: Request, _error: Exception) -> Any:
-    return problems.problem_response(problems.make(request, 413, "the body is larger than 20 MiB", remedy="send the documents one by one"))
+def _too_large(request: Request, error: Exception) -> Any:
+    assert isinstance(error, BodyTooLargeError)
+    return problems.problem_response(problems.make(request, 413, str(error.detail), remedy="send the documents one by one"))
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -62,7 +62,12 @@ class KeyRing:
             key = settings.secret(f"api_key_{role}")
             if len(key) < 20:
                 raise BadInput(f"api_key_{role} is shorter than 20 characters", f"secret api_key_{role}", "let `harness up` generate it")
-            principals[hashlib.sha256(key.encode()).digest()] = Principal(role, scopes)
+            digest = hashlib.sha256(key.encode()).digest()
+            if digest in principals:
+                raise BadInput(
+                    f"api_key_{role} is also the key of another role", f"secret api_key_{role}", "give each role a key of its own"
+                )
+            principals[digest] = Principal(role, scopes)
         return cls(principals)
 
     def principal(self, key: str) -> Principal | None:

@@ -10,9 +10,12 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 20 << 20
+API_VERSION = "1"
+_LENGTH_DIGITS_MAX = 18  # a longer Content-Length is too large whatever it says
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 
 
@@ -31,6 +34,11 @@ class Metrics:
         )
         self.degraded = Counter("retrieve_degraded_total", "Answers without one or more retrievers", ["retriever"], registry=self.registry)
         self.kg_refused = Counter("kg_shacl_violations_total", "Graph writes refused by the gate", ["shape"], registry=self.registry)
+
+
+def headers_of(request_id: str) -> dict[str, str]:
+    """What every answer carries; an answer made outside the envelope has to bring them itself."""
+    return {"x-request-id": request_id, "x-api-version": API_VERSION}
 
 
 def request_id_of(scope: MutableMapping[str, Any]) -> str:
@@ -58,7 +66,8 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), (b"x-api-version", b"1")]
+                added = [(name.encode(), value.encode()) for name, value in headers_of(request_id).items()]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:
@@ -72,8 +81,11 @@ class Envelope:
             self.metrics.seconds.labels(route, scope["method"]).observe(time.perf_counter() - started)
 
 
-class BodyTooLargeError(Exception):
-    """A chunked body grew over the bound while it was read."""
+class BodyTooLargeError(HTTPException):
+    """A chunked body grew over the bound while it was read. The framework takes any other exception there for a broken body: 400."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
 
 
 def _bounded(receive: Receive) -> Receive:
@@ -101,6 +113,8 @@ def _incoming_id(scope: Scope) -> str:
 def _declared_length(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length":
+            if len(value) > _LENGTH_DIGITS_MAX:
+                return MAX_BODY_BYTES + 1
             return int(value) if value.isdigit() else 0
     return 0
 

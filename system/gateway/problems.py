@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from system.gateway.middleware import request_id_of
+from system.gateway.middleware import headers_of, request_id_of
 from system.platform import errors
 
 LOG = logging.getLogger("system.gateway")
@@ -63,9 +63,10 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 def make(request: Request, status: int, detail: str, **more: object) -> Problem:
     """A problem for this request; ``more`` fills the optional members."""
+    title = phrase(status)
     fields: dict[str, object] = {
-        "type": f"urn:eh:problem:{HTTPStatus(status).phrase.lower().replace(' ', '-')}",
-        "title": HTTPStatus(status).phrase,
+        "type": f"urn:eh:problem:{title.lower().replace(' ', '-')}",
+        "title": title,
         "status": status,
         "detail": detail,
         "instance": request_id_of(request.scope),
@@ -75,10 +76,18 @@ def make(request: Request, status: int, detail: str, **more: object) -> Problem:
     return Problem.model_validate(fields)
 
 
+def phrase(status: int) -> str:
+    """RFC 9110's words for a status; Python's own differ between its versions."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
+
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
     """The ``responses=`` of an operation: the problems it can answer with, for OpenAPI."""
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+    return {status: {"description": phrase(status), "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
@@ -86,7 +95,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(errors.PlatformError, _platform_error)
-    app.add_exception_handler(Exception, _unexpected)
+    app.add_exception_handler(Exception, _outermost)
 
 
 def _invalid_request(request: Request, error: Exception) -> Response:
@@ -130,6 +139,13 @@ def _platform_error(request: Request, error: Exception) -> Response:
     if status == 500:
         return _unexpected(request, error)
     return problem_response(make(request, status, str(error)))
+
+
+def _outermost(request: Request, error: Exception) -> Response:
+    """The framework answers these outside every middleware, so the request id has to be put on here."""
+    response = _unexpected(request, error)
+    response.headers.update(headers_of(request_id_of(request.scope)))
+    return response
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

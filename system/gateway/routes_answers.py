@@ -19,7 +19,7 @@ from system.platform.ports import SearchFilter
 ROUTER = APIRouter(prefix="/v1")
 
 
-@ROUTER.post("/retrieve", response_model=schemas.RetrieveResponse, responses=documented(400, 401, 403, 503))
+@ROUTER.post("/retrieve", response_model=schemas.RetrieveResponse, responses=documented(400, 401, 403, 413, 503))
 def retrieve(request: Request, body: schemas.RetrieveRequest, _principal: auth.Reader) -> schemas.RetrieveResponse:
     """Ranked chunks. One retriever failing degrades the answer with a warning; all failing is 503."""
     query = Query(
@@ -73,7 +73,7 @@ def _result(found: Retrieved) -> schemas.RetrievedChunk:
                 "text/html": {"schema": {"type": "string"}},
             },
         },
-        **documented(400, 401, 403, 503),
+        **documented(400, 401, 403, 413, 503),
     },
     response_class=Response,
 )

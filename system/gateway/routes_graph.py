@@ -24,7 +24,7 @@ LetterId = Annotated[str, Path(min_length=1, max_length=128, pattern=schemas.NO_
 _RESULTS: dict[int | str, dict[str, Any]] = {202: {"model": schemas.GraphWritten, "description": "durable; the graph is away"}}
 
 
-@ROUTER.post("/write", response_model=schemas.GraphWritten, responses={**_RESULTS, **documented(400, 401, 403, 409, 422, 503)})
+@ROUTER.post("/write", response_model=schemas.GraphWritten, responses={**_RESULTS, **documented(400, 401, 403, 409, 413, 422, 503)})
 def write(
     request: Request,
     response: Response,
@@ -56,6 +56,9 @@ def _write(request: Request, response: Response, write_id: str, batch: GraphBatc
             in_graph = True
         except Unavailable:
             response.status_code = 202  # durable: the applier brings it in
+        except BadInput as error:
+            steps.refuse_batch(ports, staged, error)  # else the applier might write later what this answer refuses
+            raise
     return schemas.GraphWritten(
         write_id=write_id, in_graph=in_graph, job_id=staged.job_id or job.job_id, nodes=len(batch.nodes), edges=len(batch.edges)
     )
@@ -106,16 +109,33 @@ def dead_letters(
     responses={**_RESULTS, **documented(400, 401, 403, 404, 409, 422, 503)},
 )
 def replay(request: Request, response: Response, letter_id: LetterId, principal: auth.GraphWriter) -> Any:
-    """Write a dead letter's batch again; it passes the gate now or stays a dead letter."""
+    """Write a dead letter's batch again; it passes the gate now or stays a dead letter. A document's letter runs the document again."""
     ports = _ports(request)
     letter = ports.records.dead_letter(letter_id)
     if letter is None:
         raise NotFound(f"there is no dead letter {letter_id}")
     batch = msgspec.json.decode(letter.payload, type=GraphBatch)
+    if letter.kind == "extraction":
+        return _run_again(ports, response, letter, batch)
     answer = _write(request, response, letter.subject, batch, principal.name, None)
     if isinstance(answer, schemas.GraphWritten):
         ports.records.mark_replayed(letter_id)
     return answer
+
+
+def _run_again(ports: steps.Ports, response: Response, letter: DeadLetter, batch: GraphBatch) -> schemas.GraphWritten:
+    """The batch alone would put into the graph what the ledger calls failed, or a document deleted since: the steps decide anew."""
+    row = ports.records.ledger_row(letter.subject)
+    if row is None:
+        raise NotFound(f"there is no document {letter.subject} any more")
+    ports.records.mark_replayed(letter.letter_id)  # first: a second refusal opens the letter again
+    row = steps.run_again(row, ports)
+    in_graph = row.state == "completed"
+    if not in_graph:
+        response.status_code = 202
+    return schemas.GraphWritten(
+        write_id=letter.subject, in_graph=in_graph, job_id=row.job_id, nodes=len(batch.nodes), edges=len(batch.edges)
+    )
 
 
 @ROUTER.get("/export", response_model=schemas.GraphPage, responses=documented(400, 401, 403, 503))

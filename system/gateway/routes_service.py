@@ -30,7 +30,8 @@ class Readings:
         self._probes = probes
         self._failpoints = failpoints
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=len(probes) * 2, thread_name_prefix="probe")
+        self._pool = ThreadPoolExecutor(max_workers=len(probes), thread_name_prefix="probe")
+        self._running: dict[str, Future[schemas.ServiceState]] = {}
         self._taken_at = 0.0
         self._last: schemas.Readiness | None = None
 
@@ -42,7 +43,10 @@ class Readings:
             return self._last
 
     def _take(self) -> schemas.Readiness:
-        running = {name: self._pool.submit(_timed, probe) for name, probe in self._probes.items()}
+        for name, probe in self._probes.items():
+            if name not in self._running or self._running[name].done():  # one that hangs is not asked again: threads are few
+                self._running[name] = self._pool.submit(_timed, probe)
+        running = dict(self._running)
         wait(running.values(), timeout=PROBE_TIMEOUT_S)
         services = {name: _result(future) for name, future in running.items()}
         down = not services[ESSENTIAL].ok or not all(services[name].ok for name in RETRIEVERS_NEED if name in services)

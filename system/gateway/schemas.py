@@ -6,13 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from system.stores.graph_schema import EDGE_TYPES, LABELS
-
 NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 Identifier = Annotated[str, Field(min_length=1, max_length=300, pattern=NO_CONTROL)]
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-Label = Annotated[str, Field(pattern=f"^({'|'.join(LABELS)})$")]
-EdgeType = Annotated[str, Field(pattern=f"^({'|'.join(EDGE_TYPES)})$")]
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
+Label = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]{0,63}$")]  # whether the model has it is for the gate to say
+EdgeType = Annotated[str, Field(pattern=r"^[A-Z][A-Z_]{0,63}$")]
 Key = Annotated[str, Field(min_length=1, max_length=512, pattern=NO_CONTROL)]
 PropertyValue = str | int | float | bool | list[str] | None
 

@@ -31,7 +31,7 @@ def carried(check: str = "trial.check", verdict: Verdict = Verdict.PASS, *ids: s
 def judged(tmp_path):
     """Judges rows with the detections above; gives the row of A-1."""
     path = tmp_path / "detections.json"
-    path.write_text(json.dumps(DETECTED))
+    path.write_text(json.dumps({"checks": DETECTED, "summary": {"found": 2}}))
 
     def judge(*rows: Row, evidence: str = "executed"):
         return build_matrix(register(evidence), rows, path).matrix.rows[0]
@@ -97,7 +97,7 @@ def test_rows_with_unknown_ids_are_refused():
         build_matrix(register(), [carried("trial.check", Verdict.PASS, "A-9")])
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"a": "b"}', '{"a": [1]}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"a": "b"}', '{"checks": {"a": [1]}}'])
 def test_a_broken_detections_file_is_refused(tmp_path, content):
     """It is written by the bar of the defects and by nothing else."""
     path = tmp_path / "detections.json"

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from harness.run.protocols import StepContext
+from suites.wing.reduced import traps
 from suites.wing.reduced.look import Look, keep
 
 RETRIEVERS = ("bm25", "sparse", "dense")
@@ -41,8 +42,11 @@ class ReducedAnswersProbe:
         reading = json.loads(gzip.decompress(path.read_bytes()))
         with Look(context, "reader") as look:
             asked = [{**question, "answer": look.ask("POST", "/v1/retrieve", json=question["body"])} for question in questions(reading)]
-            dossier = look.ask("POST", "/v1/briefing/dossier", json={"topic": {"condition": TOPIC}})
-            keep(context, self.name, "answers", {"asked": asked, "dossier": dossier})
+            dossiers = [
+                look.ask("POST", "/v1/briefing/dossier", json={"topic": {"condition": topic}})
+                for topic in (TOPIC, traps.expected()["dossier"]["topic"])
+            ]
+            keep(context, self.name, "answers", {"asked": asked, "dossier": dossiers[0], "trap_dossier": dossiers[1]})
 
 
 def questions(reading: Mapping[str, Any]) -> Iterator[Question]:

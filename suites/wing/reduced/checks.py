@@ -15,7 +15,7 @@ from suites.e2e.agreement import Judged
 from suites.wing.reduced import judge_answers, judge_documents, judge_outage, judge_removal, judge_writes
 from suites.wing.reduced.look import kept
 
-EVIDENCE = ("expected", "ingest", "reading", "writes", "answers", "removal")
+EVIDENCE = ("expected", "traps", "ingest", "reading", "writes", "answers", "removal")
 OUTAGE = ("outage",)  # what the layer chaos is judged by
 Statement = Callable[[Mapping[str, Any]], Judged]
 STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
@@ -33,12 +33,15 @@ STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
         judge_documents.dossier,
         judge_documents.sample_findings,
         judge_documents.citations,
+        judge_documents.traps_read,
+        judge_documents.trap_dossier,
     ),
     "contract": (
         judge_documents.answered,
         judge_documents.paging,
         judge_documents.counts,
         judge_documents.single_chunks,
+        judge_writes.scopes,
         judge_writes.write_time,
     ),
     "consistency": (

@@ -1,4 +1,4 @@
-"""The driver ``reduced_ingest``: the sample corpus, each payload twice under one idempotency key; waits as long as there is progress."""
+"""The driver ``reduced_ingest``: the sample corpus and the traps, some twice under one key; waits as long as there is progress."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from harness.run.protocols import MetricSpec, StepContext
 from suites.e2e import independent
 from suites.wing.api import FINAL
 from suites.wing.corpus import Payload, sample_corpus
+from suites.wing.reduced import traps
 from suites.wing.reduced.look import Look, keep
 
 POLL_S = 0.1
@@ -35,14 +36,16 @@ class ReducedIngestDriver:
     requires: ClassVar[frozenset[str]] = frozenset({"target"})
 
     def run(self, context: StepContext, parameters: ReducedIngest) -> None:
-        payloads = sample_corpus(load_project(context.project).sample_dir()).payloads
+        payloads = (*sample_corpus(load_project(context.project).sample_dir()).payloads, *traps.corpus().payloads)
         keep(context, self.name, "expected", [expectation(payload) for payload in payloads])
-        with Look(context, "writer") as look:
+        keep(context, self.name, "traps", traps.expected())
+        with Look(context, "writer") as look, Look(context, "admin") as other:
             sent = [_send(context, look, number, payload) for number, payload in enumerate(payloads)]
             again = [_send(context, look, number, payload) for number, payload in enumerate(payloads[:SENT_TWICE])]
+            foreign = _send(context, other, 0, payloads[1])  # another caller's use of the first key, for another payload
             jobs = [item["body"]["job_id"] for item in sent if item["status"] == 202]
             resting = _rest(context, look, jobs, parameters)
-            keep(context, self.name, "ingest", {"sent": sent, "again": again, **resting})
+            keep(context, self.name, "ingest", {"sent": sent, "again": again, "foreign": foreign, **resting})
 
 
 def expectation(payload: Payload) -> dict[str, Any]:
@@ -54,7 +57,9 @@ def expectation(payload: Payload) -> dict[str, Any]:
         found["effects"] = [value for _, value in independent.stated_effects(payload.content)]
         found["ages"] = independent.eligibility_ages(payload.content)
     elif payload.source == "pubmed":
-        found["native_ids"] = independent.pubmed_ids(payload.content)
+        found["native_ids"] = [name for name in independent.pubmed_ids(payload.content) if name != "None"]
+        found["broken"] = payload.name == traps.BROKEN
+        found["documents"] = len(found["native_ids"])  # those that have a number
     elif payload.source == "jats":
         found["cells"] = independent.table_cells(payload.content)
     elif payload.source == "spl":

@@ -103,8 +103,47 @@ def sample_findings(found: Evidence) -> Judged:
 
 
 def citations(found: Evidence) -> Judged:
-    body = found["answers"]["dossier"]["body"]
-    return agreement.citations_verbatim(body, _texts(found)) if body and "sections" in body else NOTHING
+    bodies = [found["answers"][name]["body"] for name in ("dossier", "trap_dossier")]
+    return total(agreement.citations_verbatim(body, _texts(found)) for body in bodies if body and "sections" in body)
+
+
+def traps_read(found: Evidence) -> Judged:
+    """What is easily read wrong is read as a careful reader reads it."""
+    traps, texts = found["traps"], {row["native_id"]: row["doc_id"] for row in found["reading"]["rows"]}
+    documents = {name: found["reading"]["documents"].get(doc_id, {}) for name, doc_id in texts.items()}
+    problems = []
+    for item in traps["texts"]:
+        text = documents.get(item["native_id"], {}).get("text", "")
+        problems += [f"{item['native_id']} does not say {words!r}" for words in item["has"] if words not in text]
+        problems += [f"{item['native_id']} says {words!r}" for words in item["has_not"] if words in text]
+    for item in traps["cells"]:
+        grid = {(row, column): text for _, row, column, text in documents.get(item["native_id"], {}).get("grid", ())}
+        if grid.get((item["row"], item["column"])) != item["text"]:
+            problems.append(
+                f"{item['native_id']}: row {item['row']} column {item['column']} holds {grid.get((item['row'], item['column']))!r}"
+            )
+    problems += [f"{item['native_id']} lacks {item['kind']} {item['facts']}" for item in traps["records"] if not _stated(found, item)]
+    problems += [f"{item['native_id']} has {item['kind']} {item['facts']}" for item in traps["absent"] if _stated(found, item)]
+    return Judged(sum(len(traps[name]) for name in ("texts", "cells", "records", "absent")), tuple(problems[:SHOWN]))
+
+
+def trap_dossier(found: Evidence) -> Judged:
+    """Ratios are pooled as logarithms; studies on opposite sides whose intervals overlap are no conflict."""
+    expected, answer = found["traps"]["dossier"], found["answers"]["trap_dossier"]
+    if answer["status"] != 200:
+        return Judged(1, (f"the dossier was answered {answer['status']}",))
+    pooled = [group["value"] for group in answer["body"]["pooled"] if group["outcome"] == expected["outcome"]]
+    problems = []
+    if len(pooled) != 1 or abs(pooled[0] - expected["value"]) > expected["within"]:
+        problems.append(f"{expected['outcome']} is pooled to {pooled}, it should be {expected['value']}")
+    if len(answer["body"]["conflicts"]) != expected["conflicts"]:
+        problems.append(f"{len(answer['body']['conflicts'])} conflicts instead of {expected['conflicts']}")
+    return Judged(2, tuple(problems))
+
+
+def _stated(found: Evidence, item: Evidence) -> bool:
+    records = _records(found, item["kind"], {"native_ids": [item["native_id"]]})
+    return any(all(record.get(name) == value for name, value in item["facts"].items()) for record in records)
 
 
 def answered(found: Evidence) -> Judged:
@@ -119,6 +158,10 @@ def paging(found: Evidence) -> Judged:
     whole = [row["doc_id"] for row in reading["rows"]]
     problems = [] if reading["paged"] == whole else [f"pages of documents give {len(reading['paged'])} rows, one page gives {len(whole)}"]
     problems += [] if whole == sorted(set(whole)) else ["documents are not listed in the order of their ids, each once"]
+    for condition, ids in reading["paged_by"].items():
+        name, _, value = condition.partition("=")
+        if ids != [row["doc_id"] for row in reading["rows"] if row[name] == value]:
+            problems.append(f"pages of documents with {condition} give {len(ids)} rows")
     extracted = [item["doc_id"] for item in reading["extractions"]["pico"]]
     if reading["extractions_paged"] != extracted or extracted != sorted(set(extracted)):
         problems.append(f"pages of extractions give {len(reading['extractions_paged'])} documents, one page gives {len(extracted)}")

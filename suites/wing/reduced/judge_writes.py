@@ -29,25 +29,32 @@ def _job(payload: Evidence, job: Any, ledger: set[str]) -> Iterator[str]:
         yield f"{payload['name']} was acknowledged and its job is not known"
         return
     names = {item["doc_id"] for item in job["documents"]}
-    if job["state"] != "completed":
-        yield f"{payload['name']}: the job is {job['state']}"
-    if len(names) != payload["documents"]:
-        yield f"{payload['name']}: the job names {len(names)} of {payload['documents']} documents"
+    wanted = "failed" if payload.get("broken") else "completed"
+    if job["state"] != wanted:
+        yield f"{payload['name']}: the job is {job['state']}, it should be {wanted}"
+    count = payload["documents"] + bool(payload.get("broken"))
+    if len(names) != count:
+        yield f"{payload['name']}: the job names {len(names)} of {count} documents"
+    if any(item["state"] == "failed" and not item["reason"] for item in job["documents"]):
+        yield f"{payload['name']}: a document failed without a reason"
     for name in sorted(names - ledger):
         yield f"{name} of {payload['name']} is not in the ledger"
 
 
 def repeats(found: Evidence) -> Judged:
-    """A request repeated under its key is the same job; a graph write repeated is the same write."""
+    """A request repeated under its key is the same job, another caller's is not; a graph write repeated is the same write."""
     ingest, writes = found["ingest"], found["writes"]
     problems = []
     for number, (first, second) in enumerate(zip(ingest["sent"], ingest["again"], strict=False)):
         if second["status"] != 202 or not second["body"]["replayed"] or second["body"]["job_id"] != (first["body"] or {}).get("job_id"):
             problems.append(f"payload {number}, sent again under its key, is not the same job")
+    foreign = ingest["foreign"]
+    if foreign["status"] != 202 or foreign["body"]["replayed"]:
+        problems.append(f"a key was refused or answered with another caller's job: {foreign['status']}")
     first, again = writes["valid"][0]["answer"], writes["again"]
     if again["status"] != 200 or not first["body"] or again["body"].get("job_id") != first["body"].get("job_id"):
         problems.append("a graph write, sent again, is not the same write")
-    return Judged(len(ingest["again"]) + 1, tuple(problems))
+    return Judged(len(ingest["again"]) + 2, tuple(problems))
 
 
 def rested(found: Evidence) -> Judged:
@@ -154,6 +161,15 @@ def graph_whole(found: Evidence) -> Judged:
     problems += [] if len(edges) == len(set(edges)) else [f"{len(edges) - len(set(edges))} edges stand twice"]
     problems += [f"{edge['type']} of {edge['source']['key']} ends nowhere" for edge in loose[:SHOWN]]
     return Judged(len(nodes) + len(edges), tuple(problems))
+
+
+def scopes(found: Evidence) -> Judged:
+    """Who may only read may not write."""
+    writes = found["writes"]["by_reader"]
+    problems = [] if writes["answer"]["status"] == 403 else [f"a reader's graph write was answered {writes['answer']['status']}"]
+    keys = {node["key"] for node in found["writes"]["graph"]["nodes"]}
+    problems += ["a reader's graph write is in the graph"] if writes["batch"]["write_id"] in keys else []
+    return Judged(1, tuple(problems))
 
 
 def write_time(found: Evidence) -> Judged:

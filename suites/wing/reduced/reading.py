@@ -42,6 +42,10 @@ def read_all(look: Look) -> dict[str, Any]:
     return {
         "rows": rows,
         "paged": [row["doc_id"] for row in look.pages("/v1/documents", "documents", PAGE)],
+        "paged_by": {
+            "source=ctgov": [row["doc_id"] for row in look.pages("/v1/documents", "documents", PAGE, source="ctgov")],
+            "state=completed": [row["doc_id"] for row in look.pages("/v1/documents", "documents", PAGE, state="completed")],
+        },
         "documents": documents,
         "extractions": {kind: look.pages("/v1/extractions", "extractions", 100, kind=kind) for kind in KINDS},
         "extractions_paged": [item["doc_id"] for item in look.pages("/v1/extractions", "extractions", PAGE, kind="pico")],
@@ -63,6 +67,11 @@ def read_document(look: Look, row: Mapping[str, Any]) -> dict[str, Any]:
         found["title"] = intermediate["metadata"]["title"]
         found["year"] = intermediate["metadata"]["year"]
         found["conditions"] = intermediate["metadata"]["conditions"]
+        found["grid"] = [
+            [table["table_id"], cell["row"], cell["column"], intermediate["text"][cell["start"] : cell["end"]]]
+            for table in intermediate["tables"]
+            for cell in table["cells"]
+        ]
         found["cells"] = sum(len(table["cells"]) for table in intermediate["tables"])
         found["codes"] = sorted({block["loinc"] for block in intermediate["blocks"] if block.get("loinc")})
     return found

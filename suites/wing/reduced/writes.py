@@ -28,7 +28,8 @@ class ReducedWritesDriver:
 
     def run(self, context: StepContext, parameters: ReducedWrites) -> None:
         del parameters
-        with Look(context, "writer") as look:
+        with Look(context, "writer") as look, Look(context, "reader") as reader:
+            by_reader = _write(reader, batches.valid(f"{context.trial}-by-reader"))
             valid = [_write(look, batches.valid(f"{context.trial}-ok-{number}")) for number in range(VALID)]
             again = look.ask("POST", "/v1/kg/write", json=valid[0]["batch"])
             first = batches.study_of(valid[0]["batch"]["write_id"])
@@ -38,7 +39,15 @@ class ReducedWritesDriver:
             for item in (*valid, known):
                 item["state"] = look.ask("GET", f"/v1/kg/writes/{item['batch']['write_id']}")
             letters = look.pages("/v1/kg/dead-letters", "dead_letters", 100)
-            found = {"valid": valid, "again": again, "known": known, "refused": refused, "replay": replay, "letters": letters}
+            found = {
+                "valid": valid,
+                "again": again,
+                "known": known,
+                "refused": refused,
+                "replay": replay,
+                "letters": letters,
+                "by_reader": by_reader,
+            }
             keep(context, self.name, "writes", {**found, "graph": _own(look.graph()), "unanswered": look.refused})
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
+from harness.cli.output import make_stdout_safe
 from harness.core.errors import HarnessError, exit_code
 from harness.core.text import clean
+from harness.core.verdict import Verdict
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -59,7 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The entry point; never lets a traceback out for what a person or the system did."""
+    """The entry point; never lets a traceback out for what a person or the system did. What nobody foresaw is ERROR, not FAIL."""
+    if arguments is None:
+        make_stdout_safe()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return dispatch(given)
@@ -69,8 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("harness: interrupted", file=sys.stderr)
         return exit_code(KeyboardInterrupt())
-    except BrokenPipeError:
-        return 0  # the reader of our output has gone: nobody wants more
+    except Exception as error:  # noqa: BLE001 - Python's own exit code for it, 1, would say FAIL
+        traceback.print_exc()
+        print(clean(f"harness: ERROR: {type(error).__name__}: {error}"), file=sys.stderr)
+        return Verdict.ERROR.exit_code
 
 
 def dispatch(given: list[str]) -> int:

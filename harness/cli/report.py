@@ -6,6 +6,8 @@ import argparse
 import shutil
 from pathlib import Path
 
+import msgspec
+
 from harness.core.errors import UsageError
 from harness.journal.summary import decode_summary
 from harness.report.publish import publishers
@@ -25,8 +27,14 @@ def execute(namespace: argparse.Namespace) -> int:
     target = Path(namespace.to) if namespace.to else source.resolve().with_name(source.resolve().name + "-report")
     if target.exists():
         raise UsageError("exists already", file=str(target), remedy="give another folder with --to")
-    shutil.copytree(source.resolve(), target)
-    summary = decode_summary((target / SUMMARY).read_bytes())
+    try:
+        summary = decode_summary((source / SUMMARY).read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", file=str(source / SUMMARY), remedy="`harness recheck` says what was changed") from None
+    try:
+        shutil.copytree(source.resolve(), target)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error}", file=str(target), remedy="give another folder with --to") from None
     for publish in publishers():
         publish(target, summary)
     print(target / "report.html")

@@ -14,7 +14,7 @@ import pytest
 import harness
 from harness.cli.console import Console
 from harness.cli.summary_table import print_summary
-from harness.core.errors import UsageError, listing, nearest_word
+from harness.core.errors import HarnessError, UsageError, listing, nearest_word
 from harness.core.units import Duration
 from harness.plugin.hooks import LAYERS, Brought
 from harness.plugin.progress import Progress
@@ -131,15 +131,27 @@ def run_layers(session: Session, layers: list[str], console: Console) -> bool:
     # The command has imported itself before pytest could rewrite its assertions: they are not judged by pytest.
     options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
     options += [f"--rootdir={session.project.folder}", "--timeout=0"]
+    options += ["--continue-on-collection-errors"]  # a suite that cannot be collected is an ERROR row and hides no other
+    code: int = pytest.ExitCode.OK
     with Interrupts() as interrupts:
         try:
-            pytest.main([*options, *paths], plugins=[brought, progress])
+            code = pytest.main([*options, *paths], plugins=[brought, progress])
         except KeyboardInterrupt:
             interrupts.seen = True
         finally:
             brought.frame.leave()
             progress.close()
+    if not interrupts.seen:
+        _check_pytest(code)
     return interrupts.seen
+
+
+def _check_pytest(code: int) -> None:
+    """Tests that failed are rows; a pytest that could not begin or broke inside must not look like a run without findings."""
+    if code == pytest.ExitCode.USAGE_ERROR:
+        raise UsageError("the suites cannot be run", remedy="correct what pytest says above")
+    if code == pytest.ExitCode.INTERNAL_ERROR:
+        raise HarnessError("pytest broke inside: its message is above; what was not run is not judged")
 
 
 class Interrupts:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SESSION = pytest.StashKey[Session]()
 STATE = pytest.StashKey["ItemState"]()
 LAYERS = pytest.StashKey["LayerFrame"]()
+ENDED = pytest.StashKey[str]()
+REASONS = {pytest.ExitCode.INTERRUPTED: "interrupted", pytest.ExitCode.INTERNAL_ERROR: "error"}
 
 
 class ItemState:
@@ -112,7 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def make_session(config: pytest.Config) -> Session:
     """The session of this pytest session, made on first use."""
     if SESSION not in config.stash:
-        if config.getoption("numprocesses", None):
+        if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):  # a worker of xdist does not see the option
             raise pytest.UsageError("tests that load or break a system cannot share it: run them without -n")
         project = load_project(config.rootpath)
         profile = config.getoption("--harness-profile") or (
@@ -135,12 +137,17 @@ def make_session(config: pytest.Config) -> Session:
     return config.stash[SESSION]
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Ctrl-C and a broken pytest must not look like a run that was completed."""
+    session.config.stash[ENDED] = next((reason for code, reason in REASONS.items() if code == exitstatus), "completed")
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     session = config.stash.get(SESSION, None)
     if session is None or session.brought:
         return
     config.stash[LAYERS].leave()
-    finished = session.close()
+    finished = session.close(config.stash.get(ENDED, "error"))
     print(f"\nharness: {finished.summary.verdict}  {finished.folder}/report.html  manifest {finished.manifest_sha256}")
 
 

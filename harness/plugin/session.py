@@ -103,7 +103,7 @@ class Session:
         table = self.project.configuration.target
         if table.base_url and self.project.configuration.topology is None:
             keys = {role: os.environ.get(variable, "") for role, variable in table.key_variables.items()}
-            self.run.attach(Target(table.base_url, keys, table.key_header))
+            self.run.attach(Target(table.base_url.rstrip("/"), keys, table.key_header))
             return
         topology_table = self.project.configuration.topology
         if topology_table is None:
@@ -121,7 +121,7 @@ class Session:
         )
         self._owned = OwnedStack(stack, self.run.journal)
         keys = {role: self._owned.secret(name) for role, name in table.keys.items()}
-        base_url = table.base_url or self._owned.url(table.service)
+        base_url = table.base_url.rstrip("/") or self._owned.url(table.service)
         self.run.attach(Target(base_url, keys, table.key_header), self._owned, self._capabilities())
         self._announce(f"the system is up after {time.monotonic() - began:.1f} s")
 

@@ -144,11 +144,11 @@ def neighbours(api: Api, tally: Tally) -> None:
         if states != Counter(completed=2, failed=1):
             tally.problems.append(f"{source}: two good documents beside a bad one ended as {dict(states)}")
         tally.failed |= {item["doc_id"] for item in api.job(job)["documents"] if item["state"] == "failed"}
-    for payload in good.values():
-        job = send(api, tally, payload.source, payload.name, payload.content)
+    for right in good.values():
+        job = send(api, tally, right.source, right.name, right.content)
         for item in waited(api, job):
             if item["state"] != "completed":
-                tally.problems.append(f"{payload.name}: afterwards a right document ended as {item['state']}: {item['reason']}")
+                tally.problems.append(f"{right.name}: afterwards a right document ended as {item['state']}: {item['reason']}")
 
 
 def half_written(api: Api, tally: Tally) -> None:

@@ -14,7 +14,7 @@ from scripts.bars.support import PROJECT, call, say, scratch
 BROKEN = PROJECT / "suites" / "fixtures" / "scenarios_broken"
 AT_ONCE = 2
 LIMIT_S = 60.0
-REMEDIES = (
+REMEDIES: tuple[str, ...] = (
     "did you mean",
     "known:",
     "give ",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page, Playwright
+    from playwright.sync_api import BrowserContext, Dialog, Page, Playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NOBODY = 65534
@@ -123,7 +123,7 @@ class Browser:
     @staticmethod
     def _listen(tab: Page, address: str, findings: Findings) -> None:
         tab.add_init_script(WATCH_POLICY)
-        tab.on("dialog", lambda dialog: (findings.dialogs.append(dialog.message), dialog.dismiss()))
+        tab.on("dialog", lambda dialog: _note(dialog, findings))
         tab.on("console", lambda message: findings.console.append(message.text) if message.type in {"error", "warning"} else None)
         tab.on("pageerror", lambda error: findings.console.append(str(error)))
         tab.on("request", lambda request: findings.requests.append(request.url) if request.url != address else None)
@@ -136,6 +136,11 @@ class Browser:
         height = tab.evaluate("() => document.documentElement.scrollHeight")
         tab.set_viewport_size({"width": width, "height": min(height, SCREENSHOT_MAX_PX)})  # full_page leaves long pages half painted
         tab.screenshot(path=str(screenshot))
+
+
+def _note(dialog: Dialog, findings: Findings) -> None:
+    findings.dialogs.append(dialog.message)
+    dialog.dismiss()
 
 
 @contextlib.contextmanager

@@ -26,11 +26,11 @@ DEFECTS: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     ("every write waits 300 ms behind the others", "load", "service.py", "os.fsync(stream.fileno())", "threading.Event().wait(0.3)"),
     (
-        "it does not come up again where notes are kept",
+        "it takes 12 s to come up where notes are kept",
         "kill",
         "service.py",
         "NOTES = [json.loads",
-        "FILE.exists() and threading.Event().wait(60)\nNOTES = [json.loads",
+        "FILE.exists() and threading.Event().wait(12)\nNOTES = [json.loads",
     ),
 )
 

@@ -75,8 +75,10 @@ def _is_xml(text: str) -> bool:
 
 
 _SPOILED_KEYS = frozenset(
-    ("briefTitle", "officialTitle", "title", "label", "description", "term", "eligibilityCriteria", "briefSummary")
-    + ("name", "timeFrame", "measure", "organSystem")
+    [
+        *("briefTitle", "officialTitle", "title", "label", "description", "term", "eligibilityCriteria"),
+        *("briefSummary", "name", "timeFrame", "measure", "organSystem"),
+    ]
 )
 
 

@@ -147,7 +147,7 @@ JSON: dict[str, Mutator] = {
 
 OWN: dict[str, dict[str, Mutator]] = {
     "ctgov": {
-        "id missing": _study(lambda study: study["protocolSection"]["identificationModule"].pop("nctId")),  # type: ignore[index,call-overload]
+        "id missing": _study(lambda study: study["protocolSection"]["identificationModule"].pop("nctId")),  # type: ignore[index]
         "id of another form": _put("protocolSection/identificationModule/nctId", "../../etc/passwd"),
         "id that is a list": _put("protocolSection/identificationModule/nctId", ["NCT90000001"]),
         "module that is a list": _put("protocolSection/statusModule", []),

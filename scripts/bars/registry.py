@@ -92,7 +92,7 @@ def as_stated(analysis: Json) -> tuple[float, float, float, float, float | None,
     except (KeyError, ValueError):
         return None
     p = analysis.get("pValue")
-    return (*numbers, float(p.lstrip("<=> ")) if p else None, analysis["paramType"])  # type: ignore[return-value]  # four numbers
+    return (*numbers, float(p.lstrip("<=> ")) if p else None, analysis["paramType"])
 
 
 def judge_events(studies: Mapping[str, Json], events: Mapping[str, list[Any]]) -> list[str]:

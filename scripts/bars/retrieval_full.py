@@ -30,7 +30,7 @@ def main() -> int:
 def judge(summary: Path, code: int) -> int:
     """Each figure against its bar; a missing one is a failure."""
     stored = json.loads(summary.read_bytes())
-    ndcg, recall = figures(stored, "nDCG@10"), figures(stored, "Recall@100")
+    ndcg, recall = figures(stored, "ndcg@10"), figures(stored, "recall@100")
     missing = [name for name in ("fused", *SINGLE) if name not in ndcg or name not in recall]
     if missing or stored["verdict"] == "BLOCKED":
         blocked = [row["reason"] for row in stored["rows"] if row["verdict"] == "BLOCKED"]
@@ -52,7 +52,7 @@ def figures(stored: Mapping[str, Any], metric: str) -> dict[str, float]:
     """Value by ranking (the tag's value) of one metric over all documents."""
     found: dict[str, float] = {}
     for item in stored["metrics"]:
-        if item["name"] == metric and item["value"] is not None:
+        if item["name"].lower() == metric and item["value"] is not None:
             found |= {str(tag): float(item["value"]) for tag in item["tags"].values() if str(tag) in {"fused", *SINGLE}}
     return found
 

@@ -66,7 +66,7 @@ def _execute(command: list[str], limit_s: float, say: Say, log: Path) -> tuple[i
     expired = threading.Event()
     lines: list[str] = []
     with log.open("w", encoding="utf-8") as output, _child(command, environment) as child:
-        timer = threading.Timer(limit_s, lambda: (expired.set(), _signal_group(child, signal.SIGTERM)))
+        timer = threading.Timer(limit_s, _expire, (expired, child))
         timer.start()
         try:
             assert child.stdout is not None
@@ -81,6 +81,11 @@ def _execute(command: list[str], limit_s: float, say: Say, log: Path) -> tuple[i
             timer.cancel()
             _end(child)
     return code, lines, not expired.is_set()
+
+
+def _expire(expired: threading.Event, child: subprocess.Popen[str]) -> None:
+    expired.set()
+    _signal_group(child, signal.SIGTERM)
 
 
 def _child(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:

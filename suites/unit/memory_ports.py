@@ -72,7 +72,9 @@ class MemoryRecords:
         self.batches: dict[str, StagedBatch] = {}
         self.letters: dict[str, DeadLetter] = {}
 
-    def receive_submission(self, job: Job, submission: Submission, event: OutboxEvent, idempotency: IdempotencyKey | None = None) -> Receipt:
+    def receive_submission(
+        self, job: Job, submission: Submission, event: OutboxEvent, idempotency: IdempotencyKey | None = None
+    ) -> Receipt:
         receipt = self._claim(idempotency, job.job_id)
         if not receipt.replayed:
             self.jobs[job.job_id] = job
@@ -206,7 +208,9 @@ class MemoryRecords:
         return [HistoryEntry(0, at, subject, "transition", LONG_AGO, {"new": state}, "", "") for at, state in enumerate(walk)]
 
     def list_documents(self, after: str = "", limit: int = 100, state: str | None = None, source: str | None = None) -> Sequence[LedgerRow]:
-        found = [row for key, row in sorted(self.rows.items()) if key > after and state in {None, row.state} and source in {None, row.source}]
+        found = [
+            row for key, row in sorted(self.rows.items()) if key > after and state in {None, row.state} and source in {None, row.source}
+        ]
         return found[:limit]
 
     def submission(self, submission_id: str) -> Submission | None:
@@ -370,7 +374,12 @@ class MemoryGraph:
         return [found[key] for key in sorted(found)][:limit]
 
     def edges(self, type_: str, after_key: str, limit: int) -> Sequence[StoredEdge]:
-        found = {edge_key(edge): StoredEdge(edge, (one,)) for one, batch in self.contributions.items() for edge in batch.edges if edge.type == type_}
+        found = {
+            edge_key(edge): StoredEdge(edge, (one,))
+            for one, batch in self.contributions.items()
+            for edge in batch.edges
+            if edge.type == type_
+        }
         return [found[key] for key in sorted(found) if key > after_key][:limit]
 
     def counts(self) -> Mapping[str, int]:
@@ -469,7 +478,10 @@ class World:
         """A submission as the gateway enters it; gives the job's id."""
         digest = hashlib.sha256(payload).hexdigest()
         self.objects.put(f"raw/{digest}", payload)
-        job, submission = Job(f"job-{name}", "ingest", source, "writer"), Submission(f"sub-{name}", f"job-{name}", source, f"raw/{digest}", digest)
+        job, submission = (
+            Job(f"job-{name}", "ingest", source, "writer"),
+            Submission(f"sub-{name}", f"job-{name}", source, f"raw/{digest}", digest),
+        )
         event = OutboxEvent(f"submission.received:sub-{name}", "submission.received", f"sub-{name}", {"submission_id": f"sub-{name}"})
         return self.records.receive_submission(job, submission, event).job_id
 

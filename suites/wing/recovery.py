@@ -42,11 +42,13 @@ _STAGE = re.compile(r"^stage (\w+) ([0-9.]+) s$", re.MULTILINE)
 
 
 class BackupDrill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``backup_at`` after the step's start; destruction when the step ``destroy_after`` has ended; fewer acknowledged writes than
+    """The backup begins ``backup_at`` after the step's start, and not before ``minimum_before_backup`` writes are acknowledged (a slow
+    machine takes longer); destruction when the step ``destroy_after`` has ended. Fewer acknowledged writes than
     ``minimum_after_backup`` between the two leave nothing at risk (the checker says so)."""
 
     backup_at: Duration
     destroy_after: str
+    minimum_before_backup: int = 30
     minimum_after_backup: int = 100
 
 
@@ -69,6 +71,10 @@ class BackupDrillDriver:
         require_loopback(context.target.base_url)
         drill = Drill(context, stack)
         context.wait(parameters.backup_at.seconds)
+        while len(drill.acknowledged()) < parameters.minimum_before_backup and context.window(parameters.destroy_after) is None:
+            if context.stop():
+                return
+            context.wait(POLL_S * 5)
         backed_up_ns = drill.backup()
         while context.window(parameters.destroy_after) is None:
             if context.stop():

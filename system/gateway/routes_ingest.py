@@ -170,7 +170,7 @@ def one_chunk(request: Request, chunk_id: DocId, _principal: auth.Reader) -> sch
     return _chunk(found)
 
 
-@ROUTER.post("/chunk", response_model=schemas.ChunkList, responses=documented(400, 401, 403, 404, 409, 503))
+@ROUTER.post("/chunk", response_model=schemas.ChunkList, responses=documented(400, 401, 403, 404, 409, 413, 503))
 def rechunk(request: Request, body: schemas.ChunkRequest, _principal: auth.Chunker) -> schemas.ChunkList:
     """Chunk a document again from its IR: the same IR always gives the same ids."""
     ports = _ports(request)
@@ -180,7 +180,7 @@ def rechunk(request: Request, body: schemas.ChunkRequest, _principal: auth.Chunk
     return schemas.ChunkList(chunks=[_chunk(item) for item in chunks])
 
 
-@ROUTER.post("/extract/{kind}", response_model=schemas.ExtractionBody, responses=documented(400, 401, 403, 404, 409, 503))
+@ROUTER.post("/extract/{kind}", response_model=schemas.ExtractionBody, responses=documented(400, 401, 403, 404, 409, 413, 503))
 def extract_again(request: Request, kind: Kind, body: schemas.ByDocument, _principal: auth.Extractor) -> schemas.ExtractionBody:
     """Extract again from the stored IR; deterministic, so it equals what is stored for the same extractor version."""
     ports = _ports(request)

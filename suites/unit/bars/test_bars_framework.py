@@ -161,7 +161,8 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
     sleeper = f"import os, time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     script = (
         "from scripts.bars.__main__ import main; from scripts.bars.model import Bar; from pathlib import Path; import sys\n"
-        f"bars = [Bar(name, 'r', 't', ('{{python}}', '-c', code), 1) for name, code in {[('first', says('1', True)), ('second', sleeper)]!r}]\n"
+        f"codes = {[('first', says('1', True)), ('second', sleeper)]!r}\n"
+        "bars = [Bar(name, 'r', 't', ('{python}', '-c', code), 1) for name, code in codes]\n"
         f"sys.exit(main([], bars, Path({str(tmp_path)!r})))"
     )
     child = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -178,4 +178,4 @@ def test_figures_are_read_by_ranking() -> None:
         {"name": "nDCG@10", "value": 0.7, "tags": {"retriever": "fused"}},
         {"name": "MRR", "value": 0.1, "tags": {"retriever": "bm25"}},
     ]
-    assert figures({"metrics": metrics}, "nDCG@10") == {"fused": 0.7}
+    assert figures({"metrics": metrics}, "ndcg@10") == {"fused": 0.7}

@@ -96,7 +96,10 @@ def test_a_wildcard_holder_needs_no_single_scope(site: Site) -> None:
     assert site.client().get("/v1/counts").status_code == 200
 
 
-@pytest.mark.parametrize(("keys", "says"), [({"writer": "short-key-19-letters"[:19]}, "shorter"), ({"writer": KEYS["reader"]}, "another role"), ({"reader": ""}, "shorter")])
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [({"writer": "short-key-19-letters"[:19]}, "shorter"), ({"writer": KEYS["reader"]}, "another role"), ({"reader": ""}, "shorter")],
+)
 def test_weak_or_shared_keys_end_the_start(tmp_path: Path, keys: dict[str, str], says: str) -> None:
     """The error names the secret; no default key exists."""
     with pytest.raises(errors.BadInput, match=says) as caught:
@@ -206,7 +209,16 @@ def test_wrong_input_is_400_and_names_its_field(client: TestClient, path: str, b
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"query": "\\ud800"}', b'{"query": "x", "\\ud800": 1}', b'{"query": NaN}', b'{"query": 1' + b"0" * 5000 + b"}"],
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"query": "\\ud800"}',
+        b'{"query": "x", "\\ud800": 1}',
+        b'{"query": NaN}',
+        b'{"query": 1' + b"0" * 5000 + b"}",
+    ],
 )
 def test_bodies_that_are_no_json_are_400(client: TestClient, content: bytes) -> None:
     """Truncated, wrongly encoded, endlessly nested, with lone surrogates or absurd numbers: an answer, and always the same kind."""
@@ -217,7 +229,8 @@ def test_bodies_that_are_no_json_are_400(client: TestClient, content: bytes) -> 
 def test_numbers_no_store_can_hold_are_refused(client: TestClient, site: Site, number: str) -> None:
     """Before anything is written."""
     site.world.gate = Gate()
-    body = '{"write_id": "write-0001", "nodes": [{"label": "Condition", "key": "k", "properties": {"value": %s}}]}' % number
+    body = '{"write_id": "write-0001", "nodes": [{"label": "Condition", "key": "k", "properties": {"value": NUMBER}}]}'
+    body = body.replace("NUMBER", number)
     problem(client.post("/v1/kg/write", content=body, headers={"Content-Type": "application/json"}), 400)
     assert site.world.moments == []
 

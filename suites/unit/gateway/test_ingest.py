@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
@@ -116,8 +117,6 @@ def test_a_document_is_read_back_by_an_id_with_odd_characters(client: TestClient
     client.post("/v1/ingest/pubmed", content=payload)
     site.work()
     (doc_id,) = site.world.records.rows
-    from urllib.parse import quote
-
     path = f"/v1/documents/{quote(doc_id, safe='')}"
     detail = client.get(path).json()
     assert (detail["doc_id"], detail["state"]) == (doc_id, "completed")
@@ -152,8 +151,6 @@ def test_every_quote_answered_equals_its_slice(client: TestClient, site: Site, p
     client.post("/v1/ingest/pubmed", content=payload)
     site.work()
     (doc_id,) = site.world.records.rows
-    from urllib.parse import quote
-
     text = client.get(f"/v1/documents/{quote(doc_id, safe='')}/ir").json()["text"]
     records = client.post("/v1/extract/effects", json={"doc_id": doc_id}).json()["records"]
     spans = [span for record in records for span in record["spans"]]
@@ -182,12 +179,12 @@ def test_what_is_not_there_is_404(client: TestClient, method: str, path: str, bo
 
 
 def test_a_document_without_ir_says_its_state(client: TestClient, site: Site, payload: bytes) -> None:
-    """Asked too early: 404 for the IR, 400 for what needs it, both with the state."""
+    """Asked too early: 404 for the IR, 409 for what needs it, both with the state."""
     client.post("/v1/ingest/ctgov", content=b"{ no JSON")
     site.work()
     (doc_id,) = site.world.records.rows
-    assert "failed" in problem(client.get(f"/v1/documents/{doc_id}/ir"), 404)["detail"]
-    assert "failed" in problem(client.post("/v1/chunk", json={"doc_id": doc_id}), 400)["remedy"]
+    assert "failed" in problem(client.get(f"/v1/documents/{quote(doc_id)}/ir"), 404)["detail"]
+    assert "failed" in problem(client.post("/v1/chunk", json={"doc_id": doc_id}), 409)["detail"]
 
 
 def test_removing_takes_the_document_out_of_every_store(client: TestClient, site: Site, payload: bytes) -> None:
@@ -195,8 +192,6 @@ def test_removing_takes_the_document_out_of_every_store(client: TestClient, site
     client.post("/v1/ingest/pubmed", content=payload)
     site.work()
     (doc_id,) = site.world.records.rows
-    from urllib.parse import quote
-
     path = f"/v1/documents/{quote(doc_id, safe='')}"
     site.world.away = {"search"}
     problem(client.delete(path), 503)

@@ -22,7 +22,9 @@ SEARCHES = {"bm25": "search.bm25", "sparse": "search.sparse", "dense": "search.d
 @pytest.fixture
 def indexed(site: Site, client: TestClient) -> Site:
     """Two passages in the index."""
-    client.post("/v1/ingest/passages", content=b'{"_id": "p1", "title": "T", "text": "Aspirin."}\n{"_id": "p2", "title": "T", "text": "Zen."}')
+    client.post(
+        "/v1/ingest/passages", content=b'{"_id": "p1", "title": "T", "text": "Aspirin."}\n{"_id": "p2", "title": "T", "text": "Zen."}'
+    )
     site.work()
     return site
 

@@ -14,7 +14,7 @@ from system.evidence import steps
 from system.evidence.graph.gate import Gate
 from system.evidence.steps import Outcome
 from system.platform.errors import Conflict, NotFound, Unavailable
-from system.platform.ports import OutboxEvent
+from system.platform.ports import GraphBatch, OutboxEvent
 
 Waiting = Callable[[str], OutboxEvent]
 NEEDS = {
@@ -28,7 +28,7 @@ NEEDS = {
 
 @pytest.mark.parametrize("source", sorted(FILES))
 def test_a_document_of_each_source_is_completed_behind_the_real_gate(world: World, walk: Walk, source: str) -> None:
-    """From the payload to the graph: the ledger's whole walk, chunks in records and index, records, a contribution that keeps the shapes."""
+    """From the payload to the graph: the ledger's whole walk, chunks, index, records, and a contribution that keeps the shapes."""
     world.gate = Gate()
     world.receive(source, FILES[source].read_bytes())
     assert [outcome for _, outcome in walk()] == [Outcome.DONE] * 5
@@ -201,7 +201,9 @@ def test_the_stored_ir_is_the_same_bytes_every_time(world: World, walk: Walk, pa
 
 
 @pytest.mark.parametrize("topic", ["document.ir_ready", "document.indexed"])
-def test_a_document_deleted_while_a_step_works_leaves_nothing(world: World, waiting: Waiting, monkeypatch: pytest.MonkeyPatch, topic: str) -> None:
+def test_a_document_deleted_while_a_step_works_leaves_nothing(
+    world: World, waiting: Waiting, monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
     """The deletion comes between the step's last write and its compare-and-set: index and graph end without the document."""
     event = waiting(topic)
     transition, ports = world.records.transition, world.ports()
@@ -218,8 +220,6 @@ def test_a_document_deleted_while_a_step_works_leaves_nothing(world: World, wait
 
     batch = None
     if topic == "document.indexed":
-        from system.platform.ports import GraphBatch
-
         batch = GraphBatch(event.key, (), ())
     monkeypatch.setattr(world.records, "transition", deleted_first)
     assert STEPS[topic](event, ports) is Outcome.SKIPPED

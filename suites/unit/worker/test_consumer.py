@@ -304,5 +304,3 @@ def test_a_read_that_breaks_off_loses_nothing(world: World, monkeypatch: pytest.
     world.events.commit = flaky  # type: ignore[method-assign]
     consume(world, table(lambda one, _: handled.append(one.key)), 0)
     assert handled == ["0", "1", "1", "1", "2", "3"]
-
-

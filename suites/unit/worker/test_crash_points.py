@@ -66,7 +66,13 @@ def _gate_refuses(world: World) -> Callable[[], None]:
 
 
 SITUATIONS = {one.__name__.strip("_"): one for one in (_plain, _graph_away, _graph_refuses, _graph_refuses_late, _gate_refuses)}
-ENDS = {"plain": "completed", "graph_away": "completed", "graph_refuses": "failed", "graph_refuses_late": "failed", "gate_refuses": "failed"}
+ENDS = {
+    "plain": "completed",
+    "graph_away": "completed",
+    "graph_refuses": "failed",
+    "graph_refuses_late": "failed",
+    "gate_refuses": "failed",
+}
 
 
 def play(situation: str, kills: list[int], entries: Mapping[str, Entry] | None = None, payload: bytes = PUBMED) -> World:

@@ -84,7 +84,10 @@ def test_every_writing_call_of_every_port_is_a_point() -> None:
     assert points.command({"trace": True})["calls"] == [f"{name}.{call}" for name, calls in WRITING_CALLS.items() for call in calls]
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "7", '{"arm": {}}', '{"arm": 3}', '{"other": 1}', '{"arm": {"point": "a", "moment": "b", "hit": "x", "action": "c"}}'])
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", "7", '{"arm": {}}', '{"arm": 3}', '{"other": 1}', '{"arm": {"point": "a", "moment": "b", "hit": "x", "action": "c"}}'],
+)
 def test_a_wrong_command_is_answered_and_the_port_lives_on(control: Path, line: str) -> None:
     """Rubbish gets an error; the next command on the same connection works."""
     armed_at(control)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.core.errors import Blocked
+from harness.core.errors import Blocked, HarnessError
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
 from harness.journal.events import DataSet, EvidenceCaptured, Measured, Note
@@ -156,8 +156,10 @@ class Session:
                 continue
             undisturbed = self.load(f"{name}_reference")
             self.target()
-            trial = run_trial(self.run, undisturbed, scenario.layer).trial
-            self.reference(name, str(use.parameters["evidence"]), trial)
+            result = run_trial(self.run, undisturbed, scenario.layer)
+            if result.outcome != "completed":
+                raise HarnessError(f"the undisturbed reference {name!r} was not completed: {result.outcome}: {result.detail}")
+            self.reference(name, str(use.parameters["evidence"]), result.trial)
 
     def reference(self, name: str, source: str, trial: str) -> None:
         """Store a captured evidence file of ``trial`` as the reference ``name`` of this run."""

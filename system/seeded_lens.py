@@ -62,7 +62,13 @@ def _emptied(value: Any) -> Any:
 
 def duplicate(places: list[Any]) -> list[Any]:
     """Each list has everything twice."""
-    return [value + value if isinstance(value, list | tuple) else value for value in places]
+    return [_twice(value) for value in places]
+
+
+def _twice(value: Any) -> Any:
+    if isinstance(value, list):
+        return [*value, *value]
+    return (*value, *value) if isinstance(value, tuple) else value
 
 
 def reorder(places: list[Any]) -> list[Any]:

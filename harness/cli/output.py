@@ -11,7 +11,7 @@ from typing import Any
 class _Pipe(io.FileIO):
     """Throws away what nobody reads any more."""
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except BrokenPipeError:

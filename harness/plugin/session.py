@@ -13,7 +13,7 @@ import msgspec
 from harness.core.errors import Blocked, HarnessError
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
-from harness.journal.events import DataSet, EvidenceCaptured, Measured, Note
+from harness.journal.events import DataSet, EvidenceCaptured, Measured, Note, TestOutcome
 from harness.report.publish import publishers
 from harness.run.judge import judge_trial
 from harness.run.owned import OwnedStack
@@ -31,6 +31,7 @@ from harness.traceability.publish import matrix_publisher
 from harness.traceability.registry import requirement_ids
 
 Announce = Callable[[str], None]
+SYSTEM_UP = "the system comes up"
 
 
 class NotPassed(Exception):
@@ -88,9 +89,18 @@ class Session:
                 self._bring_up()
             except (TopologyError, Blocked) as error:
                 self._failed = Blocked(str(error))
+                self._say_that_nothing_was_judged(str(error))
                 raise self._failed from None
         assert self.run.target is not None
         return self.run.target
+
+    def _say_that_nothing_was_judged(self, reason: str) -> None:
+        """Without the system a run cannot PASS on the few tests that need none: this row is never taken out before merging."""
+        self.run.journal.emit(
+            TestOutcome(
+                node=SYSTEM_UP, layer="system", verdict=Verdict.BLOCKED, duration_s=0.0, detail=reason, title=SYSTEM_UP, optional=False
+            )
+        )
 
     def stack(self) -> OwnedStack:
         """The run's own stack; ``Blocked`` when the target is somebody else's."""

@@ -12,6 +12,7 @@ from scripts.bars.support import call, listed, project, result, say, scratch
 LIMIT_S = 1800.0
 NDCG, RECALL = 0.72, 0.95
 BM25_FROM, BM25_TO, BM25_MARGIN = 0.6647, 0.6789, 0.02
+DOCUMENTS = 5183
 SINGLE = ("bm25", "sparse", "dense")
 
 
@@ -42,6 +43,8 @@ def judge(summary: Path, code: int) -> int:
     problems += [f"{name} {ndcg[name]:.4f} is not below fused" for name in SINGLE if ndcg[name] >= ndcg["fused"]]
     if not BM25_FROM - BM25_MARGIN <= ndcg["bm25"] <= BM25_TO + BM25_MARGIN:
         problems.append(f"BM25 {ndcg['bm25']:.4f} is not within {BM25_MARGIN} of {BM25_FROM} to {BM25_TO}")
+    if max((item["items"] for item in stored["data"]), default=0) < DOCUMENTS:
+        problems.append(f"not the whole collection of {DOCUMENTS}: {stored['data']}")
     if code != 0:
         problems.append(f"harness verify ended with {code} ({stored['verdict']})")
     shown = ", ".join(f"{name} {ndcg[name]:.4f}" for name in ("fused", *SINGLE))

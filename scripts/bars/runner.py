@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from scripts.bars.model import Bar, Result
@@ -65,10 +65,15 @@ def _execute(command: list[str], limit_s: float, say: Say, log: Path) -> tuple[i
     environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
     expired = threading.Event()
     lines: list[str] = []
-    with log.open("w", encoding="utf-8") as output, _child(command, environment) as child:
-        timer = threading.Timer(limit_s, _expire, (expired, child))
-        timer.start()
-        try:
+    child: subprocess.Popen[str] | None = None
+    timer: threading.Timer | None = None
+    try:
+        with log.open("w", encoding="utf-8") as output:
+            with _uninterrupted():  # a Ctrl-C between the start and the assignment would leave a child that nobody knows
+                child = _child(command, environment)
+                timer = threading.Timer(limit_s, _expire, (expired, child))
+                timer.daemon = True
+                timer.start()
             assert child.stdout is not None
             for raw in child.stdout:
                 line = raw.rstrip("\n")
@@ -77,10 +82,25 @@ def _execute(command: list[str], limit_s: float, say: Say, log: Path) -> tuple[i
                 if not line.startswith("{"):
                     say(line)
             code = child.wait(timeout=END_WITHIN_S)
-        finally:
+    finally:
+        if timer is not None:
             timer.cancel()
+        if child is not None:
             _end(child)
     return code, lines, not expired.is_set()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block is done."""
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt
 
 
 def _expire(expired: threading.Event, child: subprocess.Popen[str]) -> None:
@@ -107,10 +127,12 @@ def _end(child: subprocess.Popen[str]) -> None:
     """Ctrl-C or a limit: ask, then insist. The stacks of a bar end with it (they are owned by its processes)."""
     for number in (signal.SIGINT, signal.SIGKILL):
         if child.poll() is not None:
-            return
+            break
         _signal_group(child, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(timeout=END_WITHIN_S)
+    if child.stdout is not None:
+        child.stdout.close()
 
 
 def _signal_group(child: subprocess.Popen[str], number: signal.Signals) -> None:

@@ -112,12 +112,10 @@ def _http_exception(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Every method that some route has for this path; the framework names those of the first such route only."""
-    methods: set[str] = set()
-    for route in request.app.state.routes:
-        if route.path_regex.match(request.url.path):
-            methods |= route.methods or set()
-    return ", ".join(sorted(methods))
+    """Every method of the path that the request is for; the framework names those of its first route only."""
+    routes = request.app.state.routes
+    path = next((route.path for route in routes if route.path_regex.match(request.url.path)), None)
+    return ", ".join(sorted({method for route in routes if route.path == path for method in route.methods or ()}))
 
 
 _STATUS_OF: tuple[tuple[type[errors.PlatformError], int], ...] = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+TEXT = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"  # says something, on one line
 NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 Identifier = Annotated[str, Field(min_length=1, max_length=300, pattern=NO_CONTROL)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
@@ -13,6 +14,14 @@ Label = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]{0,63}$")]  # whether the m
 EdgeType = Annotated[str, Field(pattern=r"^[A-Z][A-Z_]{0,63}$")]
 Key = Annotated[str, Field(min_length=1, max_length=512, pattern=NO_CONTROL)]
 PropertyValue = str | int | float | bool | list[str] | None
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 1.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class Strict(BaseModel):
@@ -85,8 +94,8 @@ class Filters(Strict):
     kinds: Annotated[list[Identifier], Field(max_length=16)] = []
     intents: Annotated[list[Identifier], Field(max_length=16)] = []
     conditions: Annotated[list[Identifier], Field(max_length=64)] = []
-    year_from: Annotated[int, Field(ge=1000, le=3000)] | None = None
-    year_to: Annotated[int, Field(ge=1000, le=3000)] | None = None
+    year_from: Annotated[Whole, Field(ge=1000, le=3000)] | None = None
+    year_to: Annotated[Whole, Field(ge=1000, le=3000)] | None = None
 
 
 RetrieverName = Literal["bm25", "sparse", "dense"]
@@ -95,8 +104,8 @@ RetrieverName = Literal["bm25", "sparse", "dense"]
 class RetrieveRequest(Strict):
     """A question. ``retrievers`` restricts which are asked; ``fusion`` is min-max-normalised scores or reciprocal ranks."""
 
-    query: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
-    top_k: Annotated[int, Field(ge=1, le=200)] = 20
+    query: Annotated[str, Field(min_length=1, max_length=2000, pattern=TEXT)]
+    top_k: Annotated[Whole, Field(ge=1, le=200)] = 20
     retrievers: Annotated[list[RetrieverName], Field(min_length=1, max_length=3)] = ["bm25", "sparse", "dense"]
     fusion: Literal["minmax", "rrf"] = "minmax"
     filters: Filters = Filters()
@@ -260,9 +269,9 @@ class DeadLetterPage(BaseModel):
 class Topic(Strict):
     """What a dossier is about."""
 
-    condition: Annotated[str, Field(min_length=2, max_length=200, pattern=r"\S")]
-    intervention: Annotated[str, Field(min_length=2, max_length=200)] | None = None
-    outcome: Annotated[str, Field(min_length=2, max_length=200)] | None = None
+    condition: Annotated[str, Field(min_length=2, max_length=200, pattern=TEXT)]
+    intervention: Annotated[str, Field(min_length=2, max_length=200, pattern=TEXT)] | None = None
+    outcome: Annotated[str, Field(min_length=2, max_length=200, pattern=TEXT)] | None = None
 
 
 class DossierRequest(Strict):

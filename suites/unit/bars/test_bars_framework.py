@@ -167,12 +167,16 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
     )
     child = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not (pid_file.exists() and pid_file.read_text()):
-        assert time.monotonic() < deadline
-        assert child.poll() is None
-        time.sleep(0.02)
-    child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=30) == 130
+    try:
+        while not (pid_file.exists() and pid_file.read_text()):
+            assert time.monotonic() < deadline
+            assert child.poll() is None
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=60) == 130
+    finally:
+        child.kill()
+        child.wait()
     assert list(stored(tmp_path)) == ["first"]
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".state")]
     with pytest.raises(ProcessLookupError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +17,8 @@ from system.evidence import steps
 from system.evidence.extraction.numbers import parse_number
 from system.platform.errors import BadInput
 from system.platform.ports import OutboxEvent
+
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 class Ports:
@@ -70,3 +75,9 @@ def test_a_profile_nobody_knows_is_wrong_usage() -> None:
     """A misspelt profile names the nearest one; before, the layers that need no system passed without it."""
     with pytest.raises(UsageError, match="embedded"):
         check_topology(load_project(), "embeded")
+
+
+def test_a_run_whose_system_never_came_up_is_blocked(tmp_path: Path) -> None:
+    """Tests that need no system cannot make it PASS; before, one of eleven did."""
+    command = [sys.executable, "-m", "harness.cli.main", "verify", "--profile", "k8s", "--only", "shacl", "--reports", str(tmp_path)]
+    assert subprocess.run(command, cwd=PROJECT, capture_output=True, timeout=100, check=False).returncode == 3

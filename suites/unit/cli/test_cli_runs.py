@@ -73,7 +73,9 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_odd_surroundings_change_nothing(foreign: Any, name: str) -> None:
     """A path with blanks, no locale, a terminal that only knows ASCII, a home that cannot be written: the run passes."""
-    (foreign.folder / "the suites/good/test_more.py").write_text('def test_ä(target):\n    """Größe → 5 µm holds."""\n', encoding="utf-8")
+    (foreign.folder / "the suites/good/test_more.py").write_text(
+        'def test_more(target):\n    """Größe → 5 µm holds."""\n', encoding="utf-8"
+    )
     code, _, err = foreign.harness("verify", "--only", "good", environment=ODD[name])
     assert code == 0, err
     assert "Traceback" not in err

@@ -1,0 +1,264 @@
+"""The records port in memory; see :mod:`suites.unit.memory_ports`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from system.evidence.ledger import check_edge
+from system.platform.errors import Conflict, NotFound
+from system.platform.ports import GraphBatch, LedgerRow, NodeRef, OutboxEvent, PendingEvent, StagedBatch, Transition
+from system.platform.record_types import (
+    DeadLetter,
+    HistoryEntry,
+    IdempotencyKey,
+    Job,
+    JobDocument,
+    JobView,
+    NewDeadLetter,
+    NewDocument,
+    Receipt,
+    Submission,
+)
+
+LONG_AGO = "2026-01-01T00:00:00+00:00"
+
+
+class MemoryRecords:
+    """:class:`system.platform.ports.Records` over dictionaries; every call is a transaction because nothing interrupts it."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, LedgerRow] = {}
+        self.walks: dict[str, list[str]] = {}
+        self.jobs: dict[str, Job] = {}
+        self.job_documents: dict[str, dict[str, None]] = {}
+        self.submissions: dict[str, Submission] = {}
+        self.split: set[str] = set()
+        self.keys: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self.outbox: list[OutboxEvent] = []
+        self.relayed: set[int] = set()
+        self.consumptions: set[tuple[str, str]] = set()
+        self.chunks: dict[str, tuple[Any, ...]] = {}
+        self.extracted: dict[str, Any] = {}
+        self.batches: dict[str, StagedBatch] = {}
+        self.letters: dict[str, DeadLetter] = {}
+
+    def receive_submission(
+        self, job: Job, submission: Submission, event: OutboxEvent, idempotency: IdempotencyKey | None = None
+    ) -> Receipt:
+        receipt = self._claim(idempotency, job.job_id)
+        if not receipt.replayed:
+            self.jobs[job.job_id] = job
+            self.submissions[submission.submission_id] = submission
+            self._emit([event])
+        return receipt
+
+    def create_documents(
+        self, submission_id: str, rows: Sequence[NewDocument], events: Sequence[OutboxEvent], consumed_event_id: str | None = None
+    ) -> tuple[str, ...]:
+        if consumed_event_id is not None and not self._consume(consumed_event_id, submission_id):
+            return ()
+        created = []
+        for row in rows:
+            self.job_documents.setdefault(row.job_id, {})[row.doc_id] = None
+            if row.doc_id not in self.rows:
+                self._enter(row)
+                created.append(row.doc_id)
+        self._emit([event for event in events if event.key in created])
+        self.split.add(submission_id)
+        return tuple(created)
+
+    def _enter(self, row: NewDocument) -> None:
+        for old, new in zip((None, *row.states), row.states, strict=False):
+            check_edge(row.doc_id, old, new)
+        self.rows[row.doc_id] = LedgerRow(
+            row.doc_id, row.source, row.native_id, row.states[-1], len(row.states), row.raw_object, None, row.job_id, row.reason, LONG_AGO
+        )
+        self.walks[row.doc_id] = list(row.states)
+
+    def transition(self, transition: Transition) -> LedgerRow:
+        row = self.rows.get(transition.doc_id)
+        if row is None:
+            raise NotFound(f"{transition.doc_id} is not in the ledger")
+        if transition.consumed_event_id is not None and (transition.consumed_event_id, row.doc_id) in self.consumptions:
+            return row
+        if row.version != transition.expected_version:
+            raise Conflict(f"{row.doc_id} is at version {row.version}")
+        walked = (*transition.via, transition.new_state)
+        for old, new in zip((row.state, *walked), walked, strict=False):
+            check_edge(row.doc_id, old, new)
+        if transition.consumed_event_id is not None:
+            self._consume(transition.consumed_event_id, row.doc_id)
+        self._emit(transition.events)
+        if row.state != transition.new_state:
+            self.walks[row.doc_id] += walked
+            self.rows[row.doc_id] = msgspec.structs.replace(
+                row,
+                state=transition.new_state,
+                version=row.version + len(walked),
+                ir_object=transition.ir_object or row.ir_object,
+                reason=transition.reason,
+            )
+        return self.rows[row.doc_id]
+
+    def put_chunks(self, doc_id: str, chunks: Sequence[Any]) -> None:
+        self._must_exist(doc_id)
+        self.chunks[doc_id] = tuple(chunks)
+
+    def put_extractions(self, doc_id: str, extraction: Any) -> None:
+        self._must_exist(doc_id)
+        self.extracted[doc_id] = extraction
+
+    def stage_graph_batch(
+        self,
+        batch: GraphBatch,
+        events: Sequence[OutboxEvent] = (),
+        write_id: str | None = None,
+        job: Job | None = None,
+        idempotency: IdempotencyKey | None = None,
+    ) -> StagedBatch:
+        digest = hashlib.sha256(msgspec.json.encode(batch, order="sorted")).hexdigest()
+        known = self.batches.get(batch.supporter)
+        if write_id is None:
+            self._must_exist(batch.supporter)
+        self._claim(idempotency, job.job_id if job else "")
+        if known is not None and write_id is not None and known.payload_sha256 != digest:
+            raise Conflict(f"write {write_id!r} was made with another payload: send a new write id")
+        if known is None or known.payload_sha256 != digest or known.status == "refused":
+            self.batches[batch.supporter] = StagedBatch(batch, digest, "staged", write_id, job.job_id if job else None, LONG_AGO)
+        if job is not None:
+            self.jobs[job.job_id] = job
+        self._emit(events)
+        return self.batches[batch.supporter]
+
+    def graph_batch_applied(self, supporter: str, payload_sha256: str | None = None) -> None:
+        self._settle(supporter, payload_sha256, "applied")
+
+    def graph_batch_refused(self, supporter: str, payload_sha256: str) -> None:
+        self._settle(supporter, payload_sha256, "refused")
+
+    def _settle(self, supporter: str, digest: str | None, status: str) -> None:
+        known = self.batches.get(supporter)
+        if known is not None and known.status == "staged" and digest in {None, known.payload_sha256}:
+            self.batches[supporter] = msgspec.structs.replace(known, status=status)
+
+    def put_dead_letter(self, letter: NewDeadLetter) -> str:
+        digest = hashlib.sha256(letter.payload).hexdigest()
+        letter_id = "dl-" + hashlib.sha256(f"{letter.kind}\0{letter.subject}\0{digest}".encode()).hexdigest()[:20]
+        attempts = self.letters[letter_id].attempts + 1 if letter_id in self.letters else 1
+        issues = msgspec.json.decode(letter.issues)
+        self.letters[letter_id] = DeadLetter(
+            letter_id, letter.kind, letter.subject, letter.reason, issues, letter.payload, digest, "open", attempts, LONG_AGO
+        )
+        return letter_id
+
+    def mark_replayed(self, letter_id: str) -> None:
+        self.letters[letter_id] = msgspec.structs.replace(self.letters[letter_id], status="replayed")
+
+    def outbox_pending(self, limit: int) -> Sequence[PendingEvent]:
+        waiting = [PendingEvent(at, event) for at, event in enumerate(self.outbox) if at not in self.relayed]
+        return waiting[:limit]
+
+    def outbox_relayed(self, positions: Sequence[int]) -> None:
+        self.relayed |= set(positions)
+
+    def delete_document(self, doc_id: str, events: Sequence[OutboxEvent] = ()) -> None:
+        self._must_exist(doc_id)
+        past = {event.event_id for event in self.outbox if event.key == doc_id}
+        self.consumptions = {one for one in self.consumptions if one[0] not in past}
+        self.relayed |= {at for at, event in enumerate(self.outbox) if event.key == doc_id}
+        for content in (self.rows, self.chunks, self.extracted, self.batches):
+            content.pop(doc_id, None)
+        self._emit(events)
+
+    def ledger_row(self, doc_id: str) -> LedgerRow | None:
+        return self.rows.get(doc_id)
+
+    def history(self, subject: str) -> Sequence[HistoryEntry]:
+        walk = self.walks.get(subject, [])
+        return [HistoryEntry(0, at, subject, "transition", LONG_AGO, {"new": state}, "", "") for at, state in enumerate(walk)]
+
+    def list_documents(self, after: str = "", limit: int = 100, state: str | None = None, source: str | None = None) -> Sequence[LedgerRow]:
+        found = [
+            row for key, row in sorted(self.rows.items()) if key > after and state in {None, row.state} and source in {None, row.source}
+        ]
+        return found[:limit]
+
+    def submission(self, submission_id: str) -> Submission | None:
+        return self.submissions.get(submission_id)
+
+    def job(self, job_id: str) -> JobView | None:
+        if job_id not in self.jobs:
+            return None
+        known = [(one, self.rows.get(one)) for one in sorted(self.job_documents.get(job_id, ()))]
+        documents = tuple(JobDocument(one, row.state if row else "deleted", row.reason if row else None) for one, row in known)
+        return JobView(self.jobs[job_id], self._job_state(job_id, documents), LONG_AGO, documents)
+
+    def _job_state(self, job_id: str, documents: Sequence[JobDocument]) -> str:
+        batches = {one.status for one in self.batches.values() if one.job_id == job_id}
+        if "staged" in batches or any(one.job_id == job_id and one.submission_id not in self.split for one in self.submissions.values()):
+            return "accepted"
+        states = {one.state for one in documents}
+        if states - {"completed", "failed", "skipped", "deleted"}:
+            return "running"
+        return "failed" if "failed" in states or "refused" in batches else "completed"
+
+    def consumed(self, event_id: str, consumer: str) -> bool:
+        return (event_id, consumer) in self.consumptions
+
+    def chunks_of(self, doc_id: str) -> Sequence[Any]:
+        return self.chunks.get(doc_id, ())
+
+    def chunk(self, chunk_id: str) -> Any:
+        return next((one for all_ in self.chunks.values() for one in all_ if one.chunk_id == chunk_id), None)
+
+    def extractions(self, doc_id: str | None = None, field: str | None = None, after: str = "", limit: int = 100) -> Sequence[Any]:
+        found = [one for key, one in sorted(self.extracted.items()) if key > after and doc_id in {None, key}]
+        return [one for one in found if field is None or getattr(one, field)][:limit]
+
+    def graph_knows(self, label: str, key: str) -> bool:
+        return any(node.ref == NodeRef(label, key) for one in self.batches.values() if one.status != "refused" for node in one.batch.nodes)
+
+    def graph_batch(self, supporter: str) -> StagedBatch | None:
+        return self.batches.get(supporter)
+
+    def graph_write(self, write_id: str) -> StagedBatch | None:
+        return next((one for one in self.batches.values() if one.write_id == write_id), None)
+
+    def staged_batches(self, limit: int) -> Sequence[StagedBatch]:
+        return [one for one in self.batches.values() if one.status == "staged"][:limit]
+
+    def dead_letters(self, status: str | None = None, after: str = "", limit: int = 100) -> Sequence[DeadLetter]:
+        return [one for key, one in sorted(self.letters.items()) if key > after and status in {None, one.status}][:limit]
+
+    def dead_letter(self, letter_id: str) -> DeadLetter | None:
+        return self.letters.get(letter_id)
+
+    def counts(self) -> Mapping[str, int]:
+        return {"documents": len(self.rows), "chunks": sum(map(len, self.chunks.values())), "jobs": len(self.jobs)}
+
+    def ping(self) -> None: ...
+
+    def _claim(self, asked: IdempotencyKey | None, job_id: str) -> Receipt:
+        if asked is None:
+            return Receipt(job_id, replayed=False)
+        body, first = self.keys.setdefault((asked.key, asked.principal, asked.route), (asked.body_sha256, job_id))
+        if body != asked.body_sha256:
+            raise Conflict(f"idempotency key {asked.key!r} was used for another body: send a new key")
+        return Receipt(first, replayed=first != job_id)
+
+    def _consume(self, event_id: str, consumer: str) -> bool:
+        first = (event_id, consumer) not in self.consumptions
+        self.consumptions.add((event_id, consumer))
+        return first
+
+    def _emit(self, events: Sequence[OutboxEvent]) -> None:
+        known = {event.event_id for event in self.outbox}
+        self.outbox += [event for event in events if event.event_id not in known]
+
+    def _must_exist(self, doc_id: str) -> None:
+        if doc_id not in self.rows:
+            raise NotFound(f"{doc_id} is not in the ledger")

@@ -50,10 +50,10 @@ def main() -> int:
 
 def setup() -> int:
     """Bring ``.venv`` to the state of the lock files; returns the exit code."""
-    write_data_location()
     if ready():
         return 0
     check_machine()
+    write_data_location()
     started = time.monotonic()
     print(f"setup: makes {VENV.name}/ with Python {platform.python_version()}; downloads {DOWNLOAD} through pip", flush=True)
     make_venv()
@@ -73,8 +73,8 @@ def check_machine() -> None:
     if os.name == "nt":
         raise SetupFailed("Windows is supported through WSL2: run this inside a WSL2 shell")
     try:
-        import ensurepip  # noqa: F401, PLC0415 - only whether it is there
-        import venv  # noqa: F401, PLC0415
+        import ensurepip  # noqa: F401 - only whether it is there
+        import venv  # noqa: F401
     except ImportError:
         raise SetupFailed("Python's ensurepip or venv is missing: install the package python3-venv of your distribution") from None
     name, version = platform.libc_ver()
@@ -88,9 +88,16 @@ def check_machine() -> None:
 
 
 def make_venv() -> None:
-    if python().exists():
+    if usable_venv():
         return
+    shutil.rmtree(VENV, ignore_errors=True)  # half-made, or of another Python
     step("virtual environment", [sys.executable, "-m", "venv", str(VENV)])
+
+
+def usable_venv() -> bool:
+    """Whether ``.venv`` is whole and of this Python's version."""
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    return python().exists() and (VENV / "lib" / version / "site-packages" / "pip").is_dir()
 
 
 def python() -> Path:

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
 
 
 def tests(extra: list[str]) -> list[str]:
-    """pytest under coverage; a selection of tests has no coverage floor."""
+    """Pytest under coverage; a selection of tests has no coverage floor."""
     base = [str(BIN / "python"), "-m", "coverage", "run", "--branch", "--source=harness,system", "-m", "pytest", "-q", *extra]
     return base
 

@@ -21,9 +21,6 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-
-
 class Strict(BaseModel):
     """Unknown members and silent conversions are refused."""
 
@@ -94,8 +91,8 @@ class Filters(Strict):
     kinds: Annotated[list[Identifier], Field(max_length=16)] = []
     intents: Annotated[list[Identifier], Field(max_length=16)] = []
     conditions: Annotated[list[Identifier], Field(max_length=64)] = []
-    year_from: Annotated[Whole, Field(ge=1000, le=3000)] | None = None
-    year_to: Annotated[Whole, Field(ge=1000, le=3000)] | None = None
+    year_from: Annotated[int, Field(ge=1000, le=3000), BeforeValidator(_whole)] | None = None
+    year_to: Annotated[int, Field(ge=1000, le=3000), BeforeValidator(_whole)] | None = None
 
 
 RetrieverName = Literal["bm25", "sparse", "dense"]
@@ -105,7 +102,7 @@ class RetrieveRequest(Strict):
     """A question. ``retrievers`` restricts which are asked; ``fusion`` is min-max-normalised scores or reciprocal ranks."""
 
     query: Annotated[str, Field(min_length=1, max_length=2000, pattern=TEXT)]
-    top_k: Annotated[Whole, Field(ge=1, le=200)] = 20
+    top_k: Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)] = 20
     retrievers: Annotated[list[RetrieverName], Field(min_length=1, max_length=3)] = ["bm25", "sparse", "dense"]
     fusion: Literal["minmax", "rrf"] = "minmax"
     filters: Filters = Filters()

@@ -36,8 +36,7 @@ def main(arguments: list[str]) -> int:
 
 def tests(extra: list[str]) -> list[str]:
     """Pytest under coverage; a selection of tests has no coverage floor."""
-    base = [str(BIN / "python"), "-m", "coverage", "run", "--branch", "--source=harness,system", "-m", "pytest", "-q", *extra]
-    return base
+    return [str(BIN / "python"), "-m", "coverage", "run", "--branch", "--source=harness,system", "-m", "pytest", "-q", *extra]
 
 
 def stage(name: str, command: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Failpoints: crashes and delays before and after any writing port call, for crash tests.
+"""Failpoints: crashes before and after any writing port call, for crash tests.
 
 This module is absent from the production image; :mod:`system.assembly` asks for it only when ``EH_FAILPOINTS_SOCKET`` is set, and
 ``/ready`` shows "armed". Control is a unix socket, mode 0600, one JSON object a line:

@@ -20,8 +20,8 @@ def adverse_event_rows(content: bytes) -> list[tuple[str, bool, str, int | None,
     rows = []
     for kind, serious in (("seriousEvents", True), ("otherEvents", False)):
         for event in module.get(kind, []):
-            for stat in event.get("stats", []):
-                rows.append((event["term"], serious, stat["groupId"], stat.get("numAffected"), stat.get("numAtRisk")))
+            stats = event.get("stats", [])
+            rows += [(event["term"], serious, stat["groupId"], stat.get("numAffected"), stat.get("numAtRisk")) for stat in stats]
     return rows
 
 
@@ -36,9 +36,9 @@ def stated_effects(content: bytes) -> list[tuple[str, str]]:
     module = json.loads(content).get("resultsSection", {}).get("outcomeMeasuresModule", {})
     found = []
     for measure in module.get("outcomeMeasures", []):
-        for analysis in measure.get("analyses", []):
-            if len(analysis.get("groupIds", [])) >= 2 and analysis.get("paramValue") not in (None, ""):
-                found.append((str(analysis.get("paramType", "")), str(analysis["paramValue"])))
+        compared = [item for item in measure.get("analyses", []) if len(item.get("groupIds", [])) >= 2]
+        valued = [item for item in compared if item.get("paramValue") not in (None, "")]
+        found += [(str(item.get("paramType", "")), str(item["paramValue"])) for item in valued]
     return found
 
 

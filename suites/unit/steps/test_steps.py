@@ -197,6 +197,7 @@ def test_the_stored_ir_is_the_same_bytes_every_time(world: World, walk: Walk, pa
     document = steps.load_ir(row, world.objects)
     assert row.ir_object is not None
     assert steps.encode_ir(document) == world.objects.get(row.ir_object)
+    assert world.objects.get(row.ir_object)[4:8] == bytes(4)  # the time in a gzip header
     assert gzip.decompress(world.objects.get(row.ir_object)).startswith(b"{")
 
 

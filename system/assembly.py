@@ -140,12 +140,19 @@ class PreparedGraph:
         _require(self._graph.ready(), "graph")
 
     def replace_contribution(self, batch: GraphBatch) -> None:
-        self._prepare()
-        self._graph.replace_contribution(batch)
+        self._prepared_for(lambda: self._graph.replace_contribution(batch))
 
     def remove_contribution(self, supporter: str) -> None:
+        self._prepared_for(lambda: self._graph.remove_contribution(supporter))
+
+    def _prepared_for(self, work: Callable[[], None]) -> None:
+        """Do the work; a server that went away may come back empty, so its constraints are made again then."""
         self._prepare()
-        self._graph.remove_contribution(supporter)
+        try:
+            work()
+        except Unavailable:
+            self._prepared = False
+            raise
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_"):

@@ -202,8 +202,8 @@ def _complete(records: Database, ports: steps.Ports) -> int:
     for batch, digest in list(_staged(records, "staged")):
         if not ports.graph.contribution_exists(batch.supporter):
             continue
+        steps.complete_applied(batch.supporter, ports)  # marked last: a kill in between leaves it to be found again
         ports.records.graph_batch_applied(batch.supporter, digest)
-        steps.complete_applied(batch.supporter, ports)
         applied += 1
     return applied
 

@@ -19,7 +19,7 @@ from harness.core.text import outside
 from harness.core.verdict import Verdict
 from harness.journal.events import TestOutcome
 from harness.plugin.session import NotPassed, Session, Trial, project_publishers, project_requirements
-from harness.run.project import load_project
+from harness.run.project import find_project, load_project
 from harness.run.registry import Registry
 from harness.run.run import Run
 from harness.traceability.registry import check_marker_ids
@@ -155,8 +155,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """An unknown requirement id on a test is an error of usage, named with the nearest known one."""
     if not any(item.get_closest_marker("requirement") for item in items):
         return
+    session = config.stash.get(SESSION, None)
+    if session is None and find_project(config.rootpath) is None:
+        return  # tests outside any project: nobody registers ids there
     try:
-        session = config.stash.get(SESSION, None)
         ids = project_requirements(session.project if session is not None else load_project(config.rootpath))
         if ids is not None:
             check_marker_ids(items, ids)

@@ -145,14 +145,19 @@ def cache_folder() -> Path:
     return Path(base) / "evidence-harness"
 
 
+def find_project(start: Path) -> Path | None:
+    """``start`` or the nearest folder above it that has a harness.toml."""
+    here = start.resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / FILE).is_file()), None)
+
+
 def load_project(start: Path | None = None) -> Project:
     """The project of ``start`` or the nearest folder above it that has a harness.toml; raises ``UsageError`` otherwise."""
     here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        path = folder / FILE
-        if path.is_file():
-            tables = _read(path)
-            return Project(folder, _decode(tables, path), tables)
+    folder = find_project(here)
+    if folder is not None:
+        tables = _read(folder / FILE)
+        return Project(folder, _decode(tables, folder / FILE), tables)
     raise UsageError(
         f"there is no {FILE} in {here} or above it", remedy="run this inside a project; docs/foreign-system.md shows how to write one"
     )

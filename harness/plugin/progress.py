@@ -11,7 +11,7 @@ import pytest
 from harness.core.verdict import Verdict, merge
 
 # Usual seconds of a layer on 2 cores, for the time left; only shown, never judged.
-USUAL_S = {"contract": 30, "e2e": 60, "shacl": 15, "retrieval": 50, "load": 75, "chaos": 50, "recovery": 50}
+USUAL_S = {"contract": 25, "e2e": 30, "shacl": 10, "retrieval": 31, "load": 66, "chaos": 29, "recovery": 50}
 
 
 class Says(Protocol):

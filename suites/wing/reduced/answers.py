@@ -21,6 +21,8 @@ DEPTH = 10
 ALL = 200
 SIZES = (1, 7, 50)
 TOPIC = "migraine"
+ANSWER_LIMIT_S = 0.8
+SLOW_ENOUGH = 6
 Question = dict[str, Any]
 
 
@@ -41,12 +43,24 @@ class ReducedAnswersProbe:
         path = context.run_folder / "evidence" / context.trial / f"{parameters.reading}.json.gz"
         reading = json.loads(gzip.decompress(path.read_bytes()))
         with Look(context, "reader") as look:
-            asked = [{**question, "answer": look.ask("POST", "/v1/retrieve", json=question["body"])} for question in questions(reading)]
+            asked = list(_asked(look, questions(reading)))
             dossiers = [
                 look.ask("POST", "/v1/briefing/dossier", json={"topic": {"condition": topic}})
                 for topic in (TOPIC, traps.expected()["dossier"]["topic"])
             ]
             keep(context, self.name, "answers", {"asked": asked, "dossier": dossiers[0], "trap_dossier": dossiers[1]})
+
+
+def _asked(look: Look, asking: Iterator[Question]) -> Iterator[Question]:
+    """Each question with its answer. Retrievers of which all the first answers were slow are not asked on: that is judged already."""
+    seconds: dict[tuple[str, ...], list[float]] = {}
+    for question in asking:
+        taken = seconds.setdefault(tuple(question["body"]["retrievers"]), [])
+        if len(taken) >= SLOW_ENOUGH and min(taken) >= ANSWER_LIMIT_S:
+            continue
+        answer = look.ask("POST", "/v1/retrieve", json=question["body"])
+        taken.append(answer["seconds"])
+        yield {**question, "answer": answer}
 
 
 def questions(reading: Mapping[str, Any]) -> Iterator[Question]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from suites.e2e.agreement import SHOWN, Judged
+from suites.wing.reduced.answers import ANSWER_LIMIT_S
 
 Evidence = Mapping[str, Any]
-ANSWER_LIMIT_S = 0.8
 CHUNK_RANK = {"dense": 1, "sparse": 3, "bm25": 3, "all": 3}  # a chunk's own text, asked for
 CLOSE = 1e-3
 

@@ -16,7 +16,7 @@ import msgspec
 from harness.chaos.guards import require_known_service, require_loopback, require_owned, require_same_process
 from harness.core.errors import HarnessError
 from harness.core.units import Duration
-from harness.journal.events import FaultApplied, FaultIntended, FaultProof, FaultUndone, Measured, RecoveryObserved, Window
+from harness.journal.events import FaultApplied, FaultIntended, FaultProof, FaultUndone, Measured, Note, RecoveryObserved, Window
 from harness.run.protocols import MetricSpec, ServiceStatus, StackControl, StepContext
 
 POLL_S = 0.02
@@ -46,7 +46,7 @@ class KillDriver:
     requires: ClassVar[frozenset[str]] = frozenset({"stack.owned"})
 
     def run(self, context: StepContext, parameters: Kill) -> None:
-        """Raises ``Blocked`` on a stack that is not ours, ``HarnessError`` when nothing came back in time."""
+        """Raises ``Blocked`` on a stack that is not ours. A service that does not come back in time leaves its fault not undone."""
         stack = require_owned(context.stack)
         require_loopback(context.target.base_url)
         before = require_known_service(stack, parameters.service)
@@ -74,6 +74,10 @@ class KillDriver:
                 tags={},
             )
             context.journal.emit(window)
+        if recovered is None:
+            text = f"{parameters.service} was not healthy and ready again within {parameters.deadline} after kill -{parameters.signal}"
+            context.journal.emit(Note(trial=context.trial, text=text, level="warning"))
+            return  # a finding about the system: the fault stays not undone, and no recovery time is made up
         context.journal.emit(FaultUndone(trial=context.trial, fault=context.step, at_ns=recovered, detail="restart policy"), sync=True)
 
     def _inject(self, context: StepContext, stack: StackControl, before: ServiceStatus, parameters: Kill) -> int:
@@ -84,7 +88,9 @@ class KillDriver:
         context.journal.emit(FaultApplied(trial=context.trial, fault=context.step, at_ns=injected, detail=f"pid {before.pid}"))
         return injected
 
-    def _await_recovery(self, context: StepContext, stack: StackControl, before: ServiceStatus, injected: int, parameters: Kill) -> int:
+    def _await_recovery(
+        self, context: StepContext, stack: StackControl, before: ServiceStatus, injected: int, parameters: Kill
+    ) -> int | None:
         detected = 0
         proven = False
         deadline = injected + parameters.deadline.ns
@@ -100,16 +106,18 @@ class KillDriver:
                 self._observe(context, injected, detected, context.now_ns())
                 return context.now_ns()
             context.wait(POLL_S)
-        raise HarnessError(
-            f"{parameters.service} was not healthy and ready again within {parameters.deadline} after kill -{parameters.signal}"
-        )
+        if context.stop():
+            raise HarnessError(f"the trial was ended while {parameters.service} was recovering")
+        if not proven:
+            self._prove(context, before, require_known_service(stack, parameters.service))
+        return None
 
     def _prove(self, context: StepContext, before: ServiceStatus, after: ServiceStatus) -> None:
         context.journal.emit(
             FaultProof(
                 trial=context.trial,
                 fault=context.step,
-                proof="pid_changed",
+                proof="pid_changed" if after.pid else "process_gone",
                 before=f"{before.pid}@{before.start_time}",
                 after=f"{after.pid}@{after.start_time}",
                 at_ns=context.now_ns(),

@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
 
 def execute(namespace: argparse.Namespace) -> int:
     project = load_project()
-    layers = chosen_layers(project, namespace.only)
+    layers = chosen_layers(project, namespace.only, full=namespace.full)
     for name in layers:
         project.suite_path(project.configuration.layers[name].suite)
     console = Console(quiet=namespace.json)
@@ -102,13 +102,14 @@ def check_topology(project: Project, profile: str) -> None:
         raise UsageError(error.error, file=error.place, remedy=error.remedy) from None
 
 
-def chosen_layers(project: Project, only: list[str]) -> list[str]:
+def chosen_layers(project: Project, only: list[str], *, full: bool = False) -> list[str]:
     """The layers to run, in the order of harness.toml; unknown names list the known ones."""
     known = list(project.configuration.layers)
     for name in only:
         if name not in known:
             raise UsageError(f"unknown layer {name!r}", nearest=nearest_word(name, known), remedy=f"known: {listing(known)}")
-    return [name for name in known if not only or name in only]
+    tables = project.configuration.layers
+    return [name for name in known if (name in only if only else full or not tables[name].full_only)]
 
 
 def run_layers(session: Session, layers: list[str], console: Console) -> bool:

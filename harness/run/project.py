@@ -41,6 +41,7 @@ class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     suite: str
     required: bool = False
+    full_only: bool = False  # left out of the default run; `--full` and `--only` run it
 
 
 class WingsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

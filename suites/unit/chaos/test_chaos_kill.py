@@ -10,9 +10,11 @@ from typing import Any, ClassVar
 
 import pytest
 
+from harness.chaos.checks import NoParameters, NoResidueChecker
 from harness.chaos.kill import Kill, KillDriver
 from harness.core.errors import Blocked, HarnessError
 from harness.core.units import Duration
+from harness.core.verdict import Verdict
 from harness.journal.events import FaultProof, Measured, RecoveryObserved, Window
 
 S = 1_000_000_000
@@ -59,18 +61,17 @@ def test_a_new_process_that_does_not_serve_is_no_recovery(drill: Any, fake_stack
     assert one(drill, RecoveryObserved).recovery_s == pytest.approx(9.2, abs=0.03)
 
 
-@pytest.mark.parametrize(("restart_s", "proven"), [(None, False), (1.0, True)])
-def test_no_recovery_before_the_deadline_is_an_error_and_stays_not_undone(
-    drill: Any, fake_stack: Any, restart_s: Any, proven: bool
-) -> None:
-    """The step fails at its deadline; the window is journaled, the fault is not called undone, no recovery time is made up."""
-    with pytest.raises(HarnessError, match="not healthy and ready again within 5 s after kill -KILL"):
-        kill(drill, fake_stack(restart_s=restart_s, serve_s=100.0), deadline="5 s")
+@pytest.mark.parametrize(("restart_s", "proof"), [(None, "process_gone"), (1.0, "pid_changed")])
+def test_no_recovery_before_the_deadline_is_a_finding_and_stays_not_undone(drill: Any, fake_stack: Any, restart_s: Any, proof: str) -> None:
+    """The fault is proven and not called undone, no recovery time is made up: the residue check fails, and the drill is no ERROR."""
+    kill(drill, fake_stack(restart_s=restart_s, serve_s=100.0), deadline="5 s")
     names = [item.event.NAME for item in drill.view().events()]
-    assert ("fault.proof" in names) is proven
-    assert "window" in names
+    assert one(drill, FaultProof).proof == proof
+    assert {"window", "note"} <= set(names)
     assert not {"fault.undone", "recovery.observed", "measured"} & set(names)
     assert drill.clock.monotonic_ns() - 100 * S == pytest.approx(5 * S, abs=S // 10)
+    (row,) = NoResidueChecker().check(drill.view(), "t", "chaos", NoParameters())
+    assert row.verdict is Verdict.FAIL
 
 
 def test_without_a_stack_of_ours_nothing_is_journaled_or_killed(drill: Any, fake_stack: Any) -> None:

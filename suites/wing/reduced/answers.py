@@ -70,7 +70,7 @@ def questions(reading: Mapping[str, Any]) -> Iterator[Question]:
         document = reading["documents"][row["doc_id"]]
         chunk = max(document["chunks"], key=lambda item: (len(item["text"]), item["chunk_id"]))
         for retrievers in SETS:
-            text = f"{chunk['title_path']}\n{chunk['text']}"[:QUERY_MAX]
+            text = " ".join(f"{chunk['title_path']} {chunk['text']}".split())[:QUERY_MAX]  # a question is one line
             yield _question("chunk", text, retrievers, DEPTH, wanted=chunk["chunk_id"])
             yield _question("title", document.get("title") or chunk["title_path"], retrievers, DEPTH * 2, wanted=row["doc_id"])
     for retrievers in SETS:

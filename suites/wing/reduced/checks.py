@@ -51,6 +51,7 @@ STATEMENTS: Mapping[str, tuple[Statement, ...]] = {
         judge_writes.history,
         judge_writes.writes_kept,
         judge_removal.removed_exactly,
+        judge_removal.renewed,
     ),
     "shacl": (
         judge_writes.valid_taken,

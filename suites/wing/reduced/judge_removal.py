@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from suites.e2e.agreement import SHOWN, Judged
+from suites.wing.reduced.removal import SIZE
 
 Evidence = Mapping[str, Any]
+SAME = 1e-6
 
 
 def removed_exactly(found: Evidence) -> Judged:
@@ -19,9 +21,23 @@ def removed_exactly(found: Evidence) -> Judged:
     problems += [] if set(after["rows"]) == kept else [f"the ledger has {len(after['rows'])} documents, {len(kept)} should be left"]
     problems += [f"extractions of {name} are left" for name in sorted(gone & set(after["extractions"]))]
     problems += [f"{name} is still found" for name in sorted(gone & set(after["retrieved"]))]
+    left = removal["counted"]["records"].get("chunks", 0) - sum(removal["chunks"].values()) if removal["counted"] else 0
+    if after["sizes"]["dense"] != min(SIZE, left):
+        problems.append(f"{after['sizes']['dense']} results where {SIZE} were asked for: the deleted take their places")
     problems += _graph(removal["before"], after["graph"], gone)
     problems += _counts(removal)
     return Judged(len(gone), tuple(problems[:SHOWN]))
+
+
+def renewed(found: Evidence) -> Judged:
+    """A document that was deleted and ingested again leaves every score as it was: the deletion left nothing behind."""
+    said = found["removal"]["renewed"]
+    problems = [f"the deletion was answered {status}" for status in said["deleted"] if status != 204]
+    problems += [] if said["state"] == "completed" else [f"ingested again, it is {said['state']}"]
+    before, after = dict(map(tuple, said["before"])), dict(map(tuple, said["after"]))
+    moved = [name for name in before.keys() | after.keys() if abs(before.get(name, 0.0) - after.get(name, 0.0)) > SAME]
+    problems += [f"{len(moved)} of {len(before)} scores are others than before"] if moved else []
+    return Judged(len(before), tuple(problems))
 
 
 def _graph(before: Evidence, after: Evidence, gone: set[str]) -> list[str]:

@@ -127,8 +127,20 @@ class _Published(msgspec.Struct, frozen=True):
 
 
 def load_detections(path: Path | None) -> Detections:
-    """``checks`` of ``docs/detections.json``: check id, test node or a beginning of one → ids of seeded defects. Empty without one."""
-    if path is None or not path.is_file():
+    """``checks`` of ``docs/detections.json`` and of ``detections-layers.json`` beside it: check id, test node or a beginning of one →
+    ids of seeded defects. Empty without them.
+    """
+    if path is None:
+        return {}
+    merged: dict[str, tuple[str, ...]] = {}
+    for file in (path, path.with_name(f"{path.stem}-layers.json")):
+        for check, defects in _read_detections(file).items():
+            merged[check] = (*merged.get(check, ()), *defects)
+    return merged
+
+
+def _read_detections(path: Path) -> Detections:
+    if not path.is_file():
         return {}
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Published).checks

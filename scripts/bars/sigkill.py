@@ -30,7 +30,7 @@ LIMIT_S = 5.0
 GIVE_UP_S = 30.0
 FIRST_S, LAST_S = 0.5, 25.0
 POLL_S = 0.05
-RUNS = (("verify", "--only", "e2e"), ("run", "scenarios/crash_ingest.yaml"), ("verify", "--only", "load"))
+RUNS = (("verify", "--only", "e2e"), ("run", "scenarios/crash_ingest.yaml", "--repeat", "3"), ("verify", "--only", "load"))
 EXPECTED = ("manifest.json: missing", "summary.json: missing")
 
 

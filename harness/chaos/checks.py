@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
+from harness.chaos.guards import NoParameters
 from harness.core.verdict import Verdict
 from harness.journal.events import FaultApplied, FaultIntended, FaultProof, FaultUndone, GuardTested, ServiceChanged
 from harness.run.protocols import CheckRow, RunView
@@ -44,10 +45,6 @@ class ProofOfEffectChecker:
                 )
             )
         return rows
-
-
-class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A check without parameters."""
 
 
 class GuardsTrippedChecker:

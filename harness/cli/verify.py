@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +15,7 @@ from harness.cli.console import Console
 from harness.cli.summary_table import print_summary
 from harness.core.errors import HarnessError, UsageError, listing, nearest_word
 from harness.core.units import Duration
-from harness.plugin.hooks import LAYERS, Brought
+from harness.plugin.hooks import Brought
 from harness.plugin.progress import Progress
 from harness.plugin.session import Session, project_publishers, project_requirements
 from harness.run.project import FILE, Project, load_project
@@ -25,7 +24,6 @@ from harness.run.run import Run
 from harness.topology.compose import load_topology
 from harness.topology.errors import ProfileUnavailable, TopologyError
 
-STOP_WITHIN_S = 5.0
 PROFILES = ("embedded", "local", "compose", "k8s")
 NEUTRAL_INI = Path(harness.__file__).parent / "suites" / "pytest.ini"  # a project's own options are for its own `pytest`
 
@@ -160,7 +158,6 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.seen = False
-        self._timer: threading.Timer | None = None
         self._old: dict[int, object] = {}
 
     def __enter__(self) -> Interrupts:  # noqa: PYI034 - never subclassed
@@ -177,6 +174,3 @@ class Interrupts:
         if again:
             raise SystemExit(128 + number)
         raise KeyboardInterrupt
-
-
-__all__ = ["LAYERS", "arguments", "execute"]

@@ -37,9 +37,6 @@ class Progress:
 
         self._total.update(layer_of(item) for item in session.items)
 
-    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
-        del nodeid, location
-
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item):  # type: ignore[no-untyped-def]  # pytest's own generator type is private
         from harness.plugin.hooks import STATE, layer_of

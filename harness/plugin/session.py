@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from harness.core import jsonio
 from harness.core.errors import Blocked, HarnessError
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
@@ -179,8 +181,6 @@ class Session:
 
     def evidence(self, name: str, content: bytes, probe: str = "session") -> None:
         """Store a file of the run that belongs to no trial; once."""
-        from harness.core import jsonio
-
         path = self.run.folder / "evidence" / name
         if path.exists():
             raise FileExistsError(f"evidence {name!r} was captured before")
@@ -240,8 +240,6 @@ def vector_cache() -> Path:
             return folder
     except OSError:
         pass
-    import tempfile
-
     fallback = Path(tempfile.gettempdir()) / f"evidence-harness-vectors-{os.getuid()}"
     fallback.mkdir(mode=0o700, exist_ok=True)
     return fallback

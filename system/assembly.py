@@ -35,6 +35,7 @@ MODEL_TIMEOUT_S = 60.0  # a document's chunks in one request; queries answer in 
 QUERY_TIMEOUT_S = 3.0
 STUDIES_ASKED = 200
 GATE_TIMEOUT_S = 30.0
+PREPARE_TURN_S = 5.0  # a graph that hangs would otherwise be waited for by one request after the other
 
 Probe = Callable[[], None]
 
@@ -87,7 +88,7 @@ def assemble(settings: Settings, *, gate_processes: int = 0, failpoints: bool = 
         "records": records.ping,
         "search": search.ping,
         "graph": graph.ping,
-        "cache": lambda: _require(cache.ping(), "cache"),
+        "cache": cache.ping,
         "events": events.ping,
         "embed": dense_query.ping,
         "splade": sparse_query.ping,
@@ -137,7 +138,7 @@ class PreparedGraph:
         self._prepared = False
 
     def ping(self) -> None:
-        _require(self._graph.ready(), "graph")
+        self._graph.ping()
 
     def replace_contribution(self, batch: GraphBatch) -> None:
         self._prepared_for(lambda: self._graph.replace_contribution(batch))
@@ -160,10 +161,16 @@ class PreparedGraph:
         return getattr(self._graph, name)
 
     def _prepare(self) -> None:
-        with self._lock:
+        if self._prepared:
+            return
+        if not self._lock.acquire(timeout=PREPARE_TURN_S):
+            raise Unavailable("graph", f"timed out: somebody has been waiting for it for {PREPARE_TURN_S:g} s")
+        try:
             if not self._prepared:
                 self._graph.prepare()
                 self._prepared = True
+        finally:
+            self._lock.release()
 
 
 class PooledGate:
@@ -198,11 +205,6 @@ class PooledGate:
             if self._pool is broken:
                 self._pool = None
         broken.shutdown(wait=False, cancel_futures=True)
-
-
-def _require(answers: object, service: str) -> None:
-    if not answers:
-        raise Unavailable(service, "no answer")
 
 
 def _unwrapped(_name: str, port: Any) -> Any:

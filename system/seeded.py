@@ -227,6 +227,13 @@ def patches() -> dict[str, Patch]:
     return _by_id(importlib.import_module("system.seeded_blind").BLIND)
 
 
+def contract_patches() -> dict[str, Patch]:
+    """The defects that only fuzzing finds, by id; empty where there are none. The reduced runs do not fuzz, so they do not try these."""
+    if importlib.util.find_spec("system.seeded_contract") is None:
+        return {}
+    return _by_id(importlib.import_module("system.seeded_contract").CONTRACT)
+
+
 def _by_id(items: Sequence[Any]) -> dict[str, Any]:
     found = {item.id: item for item in items}
     if len(found) != len(items):
@@ -236,6 +243,6 @@ def _by_id(items: Sequence[Any]) -> dict[str, Any]:
 
 def seeded_at(path: Path, process: str) -> Seeded:
     """The seeded defects of this process, switched by the file at ``path``."""
-    seeded = Seeded(path, process, defects(), patches())
+    seeded = Seeded(path, process, defects(), {**patches(), **contract_patches()})
     seeded.watch()
     return seeded

@@ -10,7 +10,7 @@ import msgspec
 from harness.chaos.guards import NoParameters
 from harness.core.verdict import Verdict
 from harness.journal.events import FaultApplied, FaultIntended, FaultProof, FaultUndone, GuardTested, ServiceChanged
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 
 class ProofOfEffect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,17 +33,7 @@ class ProofOfEffectChecker:
             value = f"{found[0].proof}: {found[0].before} → {found[0].after}" if found else "none"
             verdict = Verdict.PASS if found else Verdict.VACUOUS
             reason = "" if found else f"fault {fault} has no proof of effect"
-            rows.append(
-                CheckRow(
-                    check=f"{trial}.proof.{fault}",
-                    layer=layer,
-                    verdict=verdict,
-                    value=value,
-                    limit="effect proven",
-                    reason=reason,
-                    trial=trial,
-                )
-            )
+            rows.append(trial_row(trial, layer, f"proof.{fault}", verdict, value, "effect proven", reason))
         return rows
 
 
@@ -67,17 +57,7 @@ class GuardsTrippedChecker:
             else ", ".join([*(f"{g} did not trip" for g in asleep), *(f"{g} tried after a fault" for g in late)])
         )
         value = f"{len(guards) - len(asleep)} of {len(guards)} tripped"
-        return [
-            CheckRow(
-                check=f"{trial}.guards",
-                layer=layer,
-                verdict=verdict,
-                value=value,
-                limit="all, before the first fault",
-                reason=reason,
-                trial=trial,
-            )
-        ]
+        return [trial_row(trial, layer, "guards", verdict, value, "all, before the first fault", reason)]
 
 
 class NoResidueChecker:
@@ -96,9 +76,7 @@ class NoResidueChecker:
         verdict = Verdict.VACUOUS if not intended else Verdict.FAIL if left else Verdict.PASS
         reason = "no fault was intended" if not intended else "; ".join(left)
         value = f"{len(undone & intended)} of {len(intended)} faults undone"
-        return [
-            CheckRow(check=f"{trial}.residue", layer=layer, verdict=verdict, value=value, limit="none left", reason=reason, trial=trial)
-        ]
+        return [trial_row(trial, layer, "residue", verdict, value, "none left", reason)]
 
 
 def _held(view: RunView) -> set[str]:

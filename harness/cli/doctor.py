@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.core.errors import HarnessError
-from harness.plugin.session import vector_cache
+from harness.plugin.session import vector_caches
 from harness.run.project import load_project
 
 DISK_MIN_GIB = 2.0
@@ -42,7 +42,7 @@ def _findings() -> Iterator[Finding]:
     free = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
     yield "space in the temp dir", free >= DISK_MIN_GIB, f"{free:.1f} GiB free", f"free {DISK_MIN_GIB:g} GiB or set TMPDIR"
     yield "processors", (os.cpu_count() or 1) >= 2, str(os.cpu_count()), "layers take longer on one processor"
-    yield "vector cache", True, str(vector_cache()), ""
+    yield "vector cache", True, _vector_cache(), ""
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), "")
     yield "Chromium", bool(browser), browser or "none", "page tests are BLOCKED: install Chromium"
     try:
@@ -56,6 +56,13 @@ def _findings() -> Iterator[Finding]:
     yield "locust", _has("locust"), "installed" if _has("locust") else "none", "pip install 'evidence-harness[load]'"
     yield "failpoints", True, "armed only for crash tests", ""
     yield "secrets", Path(tempfile.gettempdir()).exists(), "random per stack, mode 0600", ""
+
+
+def _vector_cache() -> str:
+    """The first folder that is there; where none is yet, the one that a run would make. Looks only."""
+    folders = vector_caches()
+    there = next((folder for folder in folders if folder.is_dir() and os.access(folder, os.W_OK)), None)
+    return str(there) if there else f"{folders[0]}, made by the first run"
 
 
 def _has(package: str) -> bool:

@@ -11,7 +11,7 @@ import yaml
 from rich.table import Table
 
 from harness.cli.console import Console
-from harness.cli.verify import Interrupts, make_run
+from harness.cli.verify import closed, make_run
 from harness.core.errors import UsageError
 from harness.journal.events import RetrievalFigure
 from harness.plugin.session import Session
@@ -48,16 +48,11 @@ def execute(namespace: argparse.Namespace) -> int:
     session = Session(load_project(), run, console.say)
     scenario = run.folder / "evaluate_retrieval.yaml"
     scenario.write_text(scenario_text(folder, namespace), encoding="utf-8")
-    interrupted = False
-    with Interrupts():
-        try:
-            session.scenario(scenario)
-        except KeyboardInterrupt:
-            interrupted = True
-        except BaseException:
-            session.close("error")
-            raise
-    finished = session.close("interrupted" if interrupted else "completed")
+
+    def evaluate() -> None:
+        session.scenario(scenario)
+
+    finished, interrupted = closed(session, evaluate)
     _print(finished, console, as_json=namespace.json)
     return 130 if interrupted else finished.summary.exit_code
 

@@ -6,7 +6,7 @@ import argparse
 
 from harness.cli.console import Console
 from harness.cli.summary_table import print_summary
-from harness.cli.verify import Interrupts, make_run, project_registry
+from harness.cli.verify import closed, make_run, project_registry
 from harness.core.errors import UsageError
 from harness.plugin.session import Session, scenario_path
 from harness.run.project import load_project
@@ -32,21 +32,14 @@ def execute(namespace: argparse.Namespace) -> int:
     console = Console(quiet=namespace.json)
     run = make_run(project, namespace, ())
     session = Session(project, run, console.say)
-    interrupted = False
-    with Interrupts():
-        try:
-            scenario = session.load(namespace.scenario)
-            session.prepare(scenario)
-            for number in range(1, namespace.repeat + 1):
-                trial = session.scenario(scenario.file)
-                console.say(
-                    f"trial {number} of {namespace.repeat}: {trial.verdict} {'' if trial.verdict == 'PASS' else trial.explain()[:300]}"
-                )
-        except KeyboardInterrupt:
-            interrupted = True
-        except BaseException:
-            session.close("error")
-            raise
-    finished = session.close("interrupted" if interrupted else "completed")
+    finished, interrupted = closed(session, lambda: run_trials(session, namespace, console))
     print_summary(finished, console, as_json=namespace.json)
     return 130 if interrupted else finished.summary.exit_code
+
+
+def run_trials(session: Session, namespace: argparse.Namespace, console: Console) -> None:
+    scenario = session.load(namespace.scenario)
+    session.prepare(scenario)
+    for number in range(1, namespace.repeat + 1):
+        trial = session.scenario(scenario.file)
+        console.say(f"trial {number} of {namespace.repeat}: {trial.verdict} {'' if trial.verdict == 'PASS' else trial.explain()[:300]}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.core.errors import Blocked, HarnessError, UsageError
 from harness.core.units import Duration
 from harness.plugin.session import vector_cache
-from harness.run.project import load_project
+from harness.run.project import find_project, load_project
 from harness.topology.compose import load_topology
 from harness.topology.errors import TopologyError
 from harness.topology.folder import sweep
@@ -40,10 +40,16 @@ def _up(namespace: argparse.Namespace) -> int:
     topology = load_topology(project.folder / table.file, namespace.profile or table.profile, project.folder)
     deadline_s = Duration.parse(table.start_deadline).seconds
     stack = Stack.start(topology, owner="user", model_cache_dir=vector_cache(), deadline_s=deadline_s)
-    service = project.configuration.target.service
-    facts = {"stack": stack.stack_id, "url": stack.url(service) if service else "", "secrets": str(stack.info.secrets_dir)}
+    facts = _facts(stack, project.folder)
     print(json.dumps(facts, sort_keys=True) if namespace.json else "\n".join(f"{name:<8} {value}" for name, value in facts.items()))
     return 0
+
+
+def _facts(stack: Stack, folder: Path | None) -> dict[str, str]:
+    """Id, address of the service that the project in ``folder`` judges (empty without one), and where the secrets are: never a secret."""
+    service = load_project(folder).configuration.target.service if folder is not None else ""
+    known = service in stack.ports
+    return {"stack": stack.stack_id, "url": stack.url(service) if known else "", "secrets": str(stack.info.secrets_dir)}
 
 
 def _found(namespace: argparse.Namespace) -> Stack:
@@ -67,9 +73,11 @@ def _status(namespace: argparse.Namespace) -> int:
         {"service": item.name, "state": str(item.state), "healthy": item.healthy, "pid": item.pid, "restarts": item.restarts}
         for item in stack.services()
     ]
+    facts = _facts(stack, find_project(Path.cwd()))
     if namespace.json:
-        print(json.dumps({"stack": stack.stack_id, "services": rows}, sort_keys=True))
+        print(json.dumps({**facts, "services": rows}, sort_keys=True))
     else:
+        print("\n".join(f"{name:<8} {value}" for name, value in facts.items()))
         for row in rows:
             health = "healthy" if row["healthy"] else "NOT HEALTHY"
             print(f"{row['service']:<10} {row['state']:<9} {health:<12} pid {row['pid']} restarts {row['restarts']}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -20,7 +21,7 @@ from harness.plugin.progress import Progress
 from harness.plugin.session import Session, project_publishers, project_requirements
 from harness.run.project import FILE, Project, load_project
 from harness.run.registry import Registry
-from harness.run.run import Run
+from harness.run.run import FinishedRun, Run
 from harness.topology.compose import load_topology
 from harness.topology.errors import ProfileUnavailable, TopologyError
 
@@ -46,14 +47,23 @@ def execute(namespace: argparse.Namespace) -> int:
     run = make_run(project, namespace, tuple(name for name in layers if project.configuration.layers[name].required))
     session = Session(project, run, console.say, full=namespace.full)
     console.say(f"run {run.id}  seed {run.seeds.root}  profile {run.profile}")
-    try:
-        interrupted = run_layers(session, layers, console)
-    except Exception:
-        session.close("error")
-        raise
-    finished = session.close("interrupted" if interrupted else "completed")
+    finished, interrupted = closed(session, lambda: run_layers(session, layers, console))
     print_summary(finished, console, as_json=namespace.json)
     return 130 if interrupted else finished.summary.exit_code
+
+
+def closed(session: Session, work: Callable[[], bool | None]) -> tuple[FinishedRun, bool]:
+    """Do the work of a command and end its run; gives it, and whether a person interrupted either (the work says True, or raises)."""
+    with Interrupts() as interrupts:
+        try:
+            interrupts.seen = bool(work()) or interrupts.seen
+        except KeyboardInterrupt:
+            interrupts.seen = True
+        except Exception:
+            session.close("error")
+            raise
+        finished = session.close("interrupted" if interrupts.seen else "completed")
+    return finished, interrupts.seen
 
 
 def make_run(project: Project, namespace: argparse.Namespace, required: tuple[str, ...]) -> Run:
@@ -154,7 +164,7 @@ def _check_pytest(code: int) -> None:
 
 
 class Interrupts:
-    """SIGINT and SIGTERM end the session in order; a second one, or one that has no effect in time, ends it at once."""
+    """SIGINT and SIGTERM end the session, or the judging of its run, in order; a second one ends it at once."""
 
     def __init__(self) -> None:
         self.seen = False

@@ -13,7 +13,7 @@ import msgspec
 
 from harness.core.verdict import Verdict
 from harness.journal.events import Window
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 
 class AcknowledgedKept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +40,7 @@ class AcknowledgedKeptChecker:
         verdict, reason = _judge(lost, len(unread), len(at_risk), parameters.minimum_in_fault_window)
         value = f"{len(lost)} of {len(acknowledged)} acknowledged writes lost, {len(at_risk)} in the fault window"
         limit = f"0 lost, >= {parameters.minimum_in_fault_window} in the fault window"
-        return [CheckRow(check=f"{trial}.acknowledged", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial)]
+        return [trial_row(trial, layer, "acknowledged", verdict, value, limit, reason)]
 
 
 def _judge(lost: list[str], unread: int, at_risk: int, minimum: int) -> tuple[Verdict, str]:

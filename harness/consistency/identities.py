@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from harness.core.verdict import Verdict
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 SHOWN = 3
 
@@ -36,17 +36,7 @@ class SameIdentitiesChecker:
         reference = view.evidence(against, trial) if against else view.evidence(f"reference.{parameters.reference}", "")
         found = view.evidence(parameters.evidence, trial)
         verdict, value, reason = _compare(reference, found)
-        return [
-            CheckRow(
-                check=f"{trial}.identities",
-                layer=layer,
-                verdict=verdict,
-                value=value,
-                limit="equal to the reference",
-                reason=reason,
-                trial=trial,
-            )
-        ]
+        return [trial_row(trial, layer, "identities", verdict, value, "equal to the reference", reason)]
 
 
 def _compare(reference: bytes | None, found: bytes | None) -> tuple[Verdict, str, str]:

@@ -27,7 +27,7 @@ class ContractTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     role: str = ""  # whose key the fuzzing sends; empty for none
-    time_s: float = 25.0
+    time_s: float = 25.0  # what one whole pass should take; a busy machine has three times as long
     max_examples: int = 40  # cases an operation and phase
     phases: tuple[Phase, ...] = ("examples", "coverage", "fuzzing", "stateful")
     exclude: Mapping[str, str] = {}

@@ -10,7 +10,7 @@ import msgspec
 from harness.core.verdict import Verdict
 from harness.defects.driver import HITS
 from harness.journal.events import Measured
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 NAME = "defect_reached"
 
@@ -38,4 +38,4 @@ class DefectReachedChecker:
         elif parameters.defect and not count:
             verdict, reason = Verdict.VACUOUS, f"{parameters.defect} never took effect"
         value = f"{count} effects" if parameters.defect else "clean"
-        return [CheckRow(check=f"{trial}.{NAME}", layer=layer, verdict=verdict, value=value, limit=">= 1", reason=reason, trial=trial)]
+        return [trial_row(trial, layer, NAME, verdict, value, ">= 1", reason)]

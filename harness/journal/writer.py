@@ -7,6 +7,7 @@ disk. A line that was being written when the writer died is an open tail: reader
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -56,17 +57,26 @@ def _clean(value: Any, field: str) -> Any:
 class JournalWriter:
     """Appends events to one new file; safe to call from several threads of its process."""
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        """``path`` must not exist: a journal is written once."""
+    def __init__(self, path: Path, clock: Clock | None = None, *, resume: bool = False) -> None:
+        """``path`` must not exist: a journal is written once. ``resume``: go on behind its last whole line; its writer is done with it."""
         self.path = path
         self._clock: Clock = clock or SystemClock()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (0 if resume else os.O_CREAT | os.O_EXCL)
         self._descriptor = os.open(path, flags, 0o644)
         self._lock = threading.Lock()
-        self._sequence = 0
-        self._size = 0
-        self._last = GENESIS
+        self._sequence, self._size, self._last = self._cut_to_lines() if resume else (0, 0, GENESIS)
         self._closed = False
+
+    def _cut_to_lines(self) -> tuple[int, int, str]:
+        """Cut off an open tail; the next position, the size and the last hash of what is left."""
+        content = self.path.read_bytes()
+        size = content.rfind(b"\n") + 1
+        os.ftruncate(self._descriptor, size)
+        lines = content[:size].splitlines()
+        if not lines:
+            return 0, 0, GENESIS
+        last = json.loads(lines[-1])
+        return last["seq"] + 1, size, last["hash"]
 
     @property
     def last_hash(self) -> str:

@@ -147,8 +147,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if session is None or session.brought:
         return
     config.stash[LAYERS].leave()
-    finished = session.close(config.stash.get(ENDED, "error"))
+    reason = config.stash.get(ENDED, "error")
+    finished = session.close(reason)
     print(f"\nharness: {finished.summary.verdict}  {finished.folder}/report.html  manifest {finished.manifest_sha256}")
+    if finished.interrupted and reason != "interrupted":
+        raise SystemExit(int(pytest.ExitCode.INTERRUPTED))  # pytest has its own exit code at hand already
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

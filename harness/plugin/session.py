@@ -205,11 +205,18 @@ class Session:
 
     def close(self, reason: str = "completed", detail: str = "") -> FinishedRun:
         """Stop the system, end the journal, judge, write the reports."""
+        try:
+            self._stop()
+        except KeyboardInterrupt:
+            reason = "interrupted"
+            self._stop()  # nothing may write into the folder while it is judged
+        return self.run.finish(reason, detail)
+
+    def _stop(self) -> None:
         if self._owned is not None:
             with contextlib.suppress(TopologyError):
                 self._owned.close()
             self._owned = None
-        return self.run.finish(reason, detail)
 
 
 def project_requirements(project: Project) -> frozenset[str] | None:
@@ -233,13 +240,17 @@ def scenario_path(project: Project, path: Path | str) -> Path:
 
 def vector_cache() -> Path:
     """Where vectors are kept between runs: the user's cache, or a folder in the temp dir where that cannot be written."""
-    folder = cache_folder() / "vectors"
+    folder, fallback = vector_caches()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder
     except OSError:
         pass
-    fallback = Path(tempfile.gettempdir()) / f"evidence-harness-vectors-{os.getuid()}"
     fallback.mkdir(mode=0o700, exist_ok=True)
     return fallback
+
+
+def vector_caches() -> tuple[Path, Path]:
+    """The folders that ``vector_cache`` chooses from, the better one first; makes neither."""
+    return cache_folder() / "vectors", Path(tempfile.gettempdir()) / f"evidence-harness-vectors-{os.getuid()}"

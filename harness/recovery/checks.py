@@ -14,7 +14,7 @@ import msgspec
 
 from harness.core.verdict import Verdict
 from harness.journal.events import DrillStage, FaultProof
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 ORDER = ("backup", "destroy", "restore", "reconcile", "verify", "serve")
 NEGATIVE = "negative:"
@@ -56,9 +56,7 @@ def _kept(trial: str, layer: str, stages: dict[str, DrillStage], writes: list[di
     elif unread:
         verdict, reason = Verdict.INCONCLUSIVE, f"{unread} writes were never read back"
     value = f"{len(owed) - len(lost) - unread} of {len(owed)} found"
-    return CheckRow(
-        check=f"{trial}.restored", layer=layer, verdict=verdict, value=value, limit=f"all, >= {minimum}", reason=reason, trial=trial
-    )
+    return trial_row(trial, layer, "restored", verdict, value, f"all, >= {minimum}", reason)
 
 
 def _lost(trial: str, layer: str, stages: dict[str, DrillStage], writes: list[dict[str, Any]], minimum: int) -> CheckRow:
@@ -66,15 +64,10 @@ def _lost(trial: str, layer: str, stages: dict[str, DrillStage], writes: list[di
     after = [row for row in writes if backup and destroy and backup.end_ns < row["acked_ns"] < destroy.start_ns]
     lost = sum(row["found"] is False for row in after)
     enough = len(after) >= minimum
-    return CheckRow(
-        check=f"{trial}.at_risk",
-        layer=layer,
-        verdict=Verdict.PASS if enough else Verdict.VACUOUS,
-        value=f"{lost} of {len(after)} acknowledged after the backup lost with the media",
-        limit=f">= {minimum} at risk; the loss is the RPO",
-        reason="" if enough else f"only {len(after)} writes were acknowledged between backup and destruction, {minimum} are needed",
-        trial=trial,
-    )
+    value = f"{lost} of {len(after)} acknowledged after the backup lost with the media"
+    limit = f">= {minimum} at risk; the loss is the RPO"
+    reason = "" if enough else f"only {len(after)} writes were acknowledged between backup and destruction, {minimum} are needed"
+    return trial_row(trial, layer, "at_risk", Verdict.PASS if enough else Verdict.VACUOUS, value, limit, reason)
 
 
 def _ordered(trial: str, layer: str, stages: dict[str, DrillStage]) -> CheckRow:
@@ -90,7 +83,7 @@ def _ordered(trial: str, layer: str, stages: dict[str, DrillStage]) -> CheckRow:
     )
     took = ", ".join(f"{name} {(stages[name].end_ns - stages[name].start_ns) / 1e9:.1f} s" for name in ORDER if name in stages)
     verdict = Verdict.FAIL if reason else Verdict.PASS
-    return CheckRow(check=f"{trial}.stages", layer=layer, verdict=verdict, value=took, limit=" → ".join(ORDER), reason=reason, trial=trial)
+    return trial_row(trial, layer, "stages", verdict, took, " → ".join(ORDER), reason)
 
 
 def _emptied(view: RunView, trial: str, layer: str) -> CheckRow:
@@ -107,8 +100,7 @@ def _emptied(view: RunView, trial: str, layer: str) -> CheckRow:
     value = (
         f"{len(changed)} engines in new processes, {emptied[-1].before if emptied else '?'} → {emptied[-1].after if emptied else '?'} items"
     )
-    limit = "empty before the restore"
-    return CheckRow(check=f"{trial}.destroyed", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial)
+    return trial_row(trial, layer, "destroyed", verdict, value, "empty before the restore", reason)
 
 
 class NegativeControls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,21 +120,15 @@ class NegativeControlsChecker:
         rows = [_control(trial, layer, stage) for stage in tried]
         if len(tried) < parameters.minimum:
             reason = f"{len(tried)} controls were tried, {parameters.minimum} are needed"
-            rows.append(CheckRow(check=f"{trial}.negative", layer=layer, verdict=Verdict.VACUOUS, reason=reason, trial=trial))
+            rows.append(trial_row(trial, layer, "negative", Verdict.VACUOUS, reason=reason))
         return rows
 
 
 def _control(trial: str, layer: str, stage: DrillStage) -> CheckRow:
     refused = stage.outcome == "refused"
-    return CheckRow(
-        check=f"{trial}.negative.{stage.stage.removeprefix(NEGATIVE)}",
-        layer=layer,
-        verdict=Verdict.PASS if refused else Verdict.FAIL,
-        value=stage.outcome,
-        limit="refused, nothing written",
-        reason="" if refused else stage.detail,
-        trial=trial,
-    )
+    name = f"negative.{stage.stage.removeprefix(NEGATIVE)}"
+    verdict = Verdict.PASS if refused else Verdict.FAIL
+    return trial_row(trial, layer, name, verdict, stage.outcome, "refused, nothing written", "" if refused else stage.detail)
 
 
 def _stages(view: RunView, trial: str) -> list[DrillStage]:

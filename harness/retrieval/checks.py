@@ -11,7 +11,7 @@ from harness.core.verdict import Verdict
 from harness.journal.events import RetrievalFigure
 from harness.retrieval.driver import RETRIEVERS, RetrievalMeta
 from harness.retrieval.metrics import METRICS, evaluate, read_qrels, read_run
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 SAME = 1e-9
 MAIN = "nDCG@10"
@@ -38,7 +38,7 @@ class RetrievalQualityChecker:
 
     def check(self, view: RunView, trial: str, layer: str, parameters: RetrievalQuality) -> Sequence[CheckRow]:
         return [
-            CheckRow(check=f"{trial}.retrieval.{name}", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial)
+            trial_row(trial, layer, f"retrieval.{name}", verdict, value, limit, reason)
             for name, verdict, value, limit, reason in _findings(view, trial, parameters)
         ]
 

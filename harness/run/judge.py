@@ -11,11 +11,11 @@ from pathlib import Path
 from harness.core.errors import HarnessError, UsageError
 from harness.core.text import outside
 from harness.core.verdict import Verdict
-from harness.journal.events import TrialStarted
+from harness.journal.events import RunFinished, TrialStarted
 from harness.journal.summary import MetricRow, Summary
 from harness.run import rollup
 from harness.run.builtin import OUTCOMES, of_kind, trial_end
-from harness.run.protocols import CheckRow, MetricSpec
+from harness.run.protocols import CheckRow, MetricSpec, trial_row
 from harness.run.registry import Registry
 from harness.run.threshold_rows import check_threshold, is_latency, threshold_row
 from harness.run.view import FolderView
@@ -27,6 +27,7 @@ from harness.thresholds.grammar import Threshold, parse_threshold
 CERTIFICATE = "certificate"
 COMPLETED = CheckUse(id="trial_completed", checker="trial_completed", parameters={})
 RUN_WIDE = ("tests", "layers")
+NOT_JUDGED = "interrupted before the trials were judged"  # the detail of such a run's end
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,15 +42,30 @@ def judge(folder: Path, registry: Registry | None = None) -> Summary:
     """Judge everything in ``folder``; raises ``DamagedRun`` only for a broken journal."""
     view = FolderView(folder)
     registry = registry or Registry.discover()
+    return summarise(view, registry, judge_trials(view, registry))
+
+
+def judge_trials(view: FolderView, registry: Registry) -> Judged:
+    """All trials. A run that was interrupted before this was done says so of each: judging it later must give the same."""
+    cut_off = any(event.detail == NOT_JUDGED for event in of_kind(view, RunFinished))
     rows: list[CheckRow] = []
     metrics: list[MetricRow] = []
     for started in of_kind(view, TrialStarted):
+        if cut_off:
+            rows.append(trial_row(started.trial, started.layer, "judged", Verdict.ABORTED, reason=NOT_JUDGED))
+            continue
         judged = TrialJudge(view, registry, started).judge()
         rows += judged.rows
         metrics += judged.metrics
+    return Judged(tuple(rows), tuple(metrics))
+
+
+def summarise(view: FolderView, registry: Registry, trials: Judged) -> Summary:
+    """The summary of judged trials and of everything beside them."""
+    rows = list(trials.rows)
     for name in RUN_WIDE:
         rows += _guarded(name, "", "", functools.partial(_run_wide, view, registry, name))
-    return rollup.summary(view, _named_once(rows), metrics)
+    return rollup.summary(view, _named_once(rows), trials.metrics)
 
 
 def judge_trial(folder: Path, registry: Registry, trial: str) -> tuple[tuple[CheckRow, ...], Verdict]:

@@ -140,6 +140,11 @@ class CheckRow:
     optional: bool = True
 
 
+def trial_row(trial: str, layer: str, name: str, verdict: Verdict, value: str = "", limit: str = "", reason: str = "") -> CheckRow:
+    """The row ``<trial>.<name>``: what a checker says of one trial."""
+    return CheckRow(check=f"{trial}.{name}", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial)
+
+
 class RunView(Protocol):
     """Read-only view of a run folder: all that a checker may look at."""
 

@@ -21,13 +21,17 @@ from harness.journal.events import DataSet, DataUsed, LayerFinished, LayerStarte
 from harness.journal.hub import JournalHub
 from harness.journal.manifest import write_manifest
 from harness.journal.summary import Summary
+from harness.journal.writer import JournalWriter
 from harness.run.environment import environment_facts
 from harness.run.folder import JOURNAL, SUMMARY, VERIFIER, create_run_folder, point_latest
-from harness.run.judge import judge
+from harness.run.judge import NOT_JUDGED, Judged, judge_trials, summarise
+from harness.run.limits import time_limit
 from harness.run.protocols import StackControl, Target
 from harness.run.registry import Registry
+from harness.run.view import FolderView
 
 Publisher = Callable[[Path, Summary], None]
+INTERRUPTED_LIMIT_S = 3.0  # of the reports of a run that was interrupted; whoever pressed Ctrl-C waits
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class FinishedRun:
     summary: Summary
     manifest_sha256: str
     problems: tuple[str, ...]  # publishers that failed; the verdict does not depend on them
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a person ended it, in the trials or after them."""
+        return self.summary.finished == "interrupted"
 
 
 class Run:
@@ -72,6 +81,8 @@ class Run:
         self._capabilities: set[str] = set()
         self._publishers = list(publishers)
         self._trials: set[str] = set()
+        self._judged: Judged | None = None
+        self._unpublished: frozenset[Path] = frozenset()  # what is in the folder before the reports are written
         self._lock = threading.Lock()
         self._began_ns = self.clock.monotonic_ns()
         self.folder = create_run_folder(reports, self.clock.wall())
@@ -138,15 +149,41 @@ class Run:
         return round((self.clock.monotonic_ns() - began_ns) / NS_PER_S, 6)
 
     def finish(self, reason: str = "completed", detail: str = "") -> FinishedRun:
-        """End the journal, judge, write summary, reports and manifest, move ``latest``. A second call gives the same."""
+        """End the journal, judge, write summary, reports and manifest, move ``latest``. A second call gives the same.
+
+        Ctrl-C meanwhile is answered here: the run ends as ``interrupted`` within seconds, with what was judged so far.
+        """
         if self.finished is not None:
             return self.finished
-        self.journal.emit(RunFinished(reason=reason, duration_s=self._seconds_since(self._began_ns), detail=outside(detail)), sync=True)
+        try:
+            self.journal.emit(RunFinished(reason=reason, duration_s=self._seconds_since(self._began_ns), detail=outside(detail)), sync=True)
+            self.journal.close()
+            return self._conclude()
+        except KeyboardInterrupt:
+            return self.finished or self._conclude_interrupted()
+
+    def _conclude_interrupted(self) -> FinishedRun:
+        """A second end behind the first says what happened, also to ``recheck``; then as ever, but with bounded reports."""
         self.journal.close()
-        summary = judge(self.folder, self.registry)
+        journal = JournalWriter(self.folder / JOURNAL, self.clock, resume=True)
+        detail = NOT_JUDGED if self._judged is None else "while the reports were written"
+        journal.append(RunFinished(reason="interrupted", duration_s=self._seconds_since(self._began_ns), detail=detail), sync=True)
+        journal.close()
+        for path in self._files() - self._unpublished if self._unpublished else ():
+            path.unlink()  # a report of a run that was completed
+        return self._conclude(INTERRUPTED_LIMIT_S)
+
+    def _conclude(self, limit_s: float | None = None) -> FinishedRun:
+        """``limit_s``: of all publishers together."""
+        view = FolderView(self.folder)
+        if self._judged is None:
+            self._judged = judge_trials(view, self.registry)
+        summary = summarise(view, self.registry, self._judged)
         jsonio.write_atomic(self.folder / SUMMARY, summary.encoded())
         shutil.copyfile(verify_run.__file__, self.folder / VERIFIER)
-        problems = tuple(filter(None, (self._published(publisher, summary) for publisher in self._publishers)))
+        self._unpublished = self._files()
+        until_ns = None if limit_s is None else self.clock.monotonic_ns() + round(limit_s * NS_PER_S)
+        problems = tuple(filter(None, [self._published(publisher, summary, until_ns) for publisher in self._publishers]))
         manifest = write_manifest(self.folder)
         try:
             point_latest(self.folder)
@@ -155,9 +192,14 @@ class Run:
         self.finished = FinishedRun(self.folder, summary, manifest, problems)
         return self.finished
 
-    def _published(self, publisher: Publisher, summary: Summary) -> str:
+    def _files(self) -> frozenset[Path]:
+        return frozenset(path for path in self.folder.rglob("*") if path.is_file())
+
+    def _published(self, publisher: Publisher, summary: Summary, until_ns: int | None) -> str:
+        left_s = None if until_ns is None else (until_ns - self.clock.monotonic_ns()) / NS_PER_S
         try:
-            publisher(self.folder, summary)
+            with contextlib.nullcontext() if left_s is None else time_limit(left_s):
+                publisher(self.folder, summary)
         except Exception as error:  # noqa: BLE001 - a report that cannot be drawn must not cost the verdict
             return one_line(f"{getattr(publisher, '__qualname__', publisher)}: {type(error).__name__}: {error}")
         return ""
@@ -167,7 +209,8 @@ class Run:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
-            self.finish()
+            if self.finished is None and self.finish().interrupted:
+                raise KeyboardInterrupt  # while it was finished; the caller must hear of it
         elif isinstance(error, KeyboardInterrupt):
             self.finish("interrupted")
         else:

@@ -9,7 +9,7 @@ import msgspec
 
 from harness.core.verdict import Verdict
 from harness.journal.events import ShapeChecked
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 from harness.shacl.report import ShaclReport, decode_report, short
 
 SHOWN = 5
@@ -37,10 +37,7 @@ class ShaclReportChecker:
             report = decode_report(content)
             found = [_graph(report, parameters), _violations(report), _journaled(view, trial, report)]
             found += [_coverage(report)] if parameters.coverage else []
-        return [
-            CheckRow(check=f"{trial}.shacl.{name}", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial)
-            for name, verdict, value, limit, reason in found
-        ]
+        return [trial_row(trial, layer, f"shacl.{name}", verdict, value, limit, reason) for name, verdict, value, limit, reason in found]
 
 
 Found = tuple[str, Verdict, str, str, str]

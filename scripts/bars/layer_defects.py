@@ -1,35 +1,60 @@
 """The bar ``layer_defects``: whole layers of ``harness verify`` with a seeded defect in the system or in the scripts they drive.
 
 The reduced runs of ``detection`` judge by functions of their own; here the very checks of the layers must go red. Writes
-``docs/detections-layers.json``: check → defects that turned it red. Exit 0: every defect was found by its layer, 1: one was not.
+``docs/detections-layers.json``: check → defects that turned it red. Exit 0: every defect was found by its layer, 1: one was not,
+2: wrong usage.
 
-    python -m scripts.bars.layer_defects
+    python -m scripts.bars.layer_defects [--only ID ...] [--repeat N]
+
+``--only`` tries these and leaves what is published of the others as it is. ``--repeat`` tries each N times, every time with another
+seed: it counts as found when every time was red, and by the checks that were red every time.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from harness.cli.console import Console
 from harness.cli.verify import run_layers
 from harness.core import jsonio
+from harness.core.errors import UsageError, nearest_word
 from harness.core.verdict import Verdict
 from harness.defects.driver import FILE, arm
+from harness.journal.events import Note
+from harness.run.view import FolderView
 from scripts.bars.seeded import VARIABLE, SeededSession
 from scripts.bars.seeded import seeded_session as session_with_defects
 from scripts.bars.support import PROJECT, result, say
 
 PUBLISHED = PROJECT / "docs" / "detections-layers.json"
-SYSTEM: tuple[tuple[str, str], ...] = (
-    ("shacl", "gate.check:swallow"),
-    ("contract", "reader-may-write-graph"),
+FUZZING = "contract.fuzzing "
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Planted:
+    """A defect of the system; ``by`` is how the ids of the checks begin one of which has to be red (empty: any check of the layer)."""
+
+    layer: str
+    id: str
+    by: str = ""
+
+
+SYSTEM: tuple[Planted, ...] = (
+    Planted("shacl", "gate.check:swallow"),
+    Planted("contract", "reader-may-write-graph", "contract.manners "),
+    Planted("contract", "fuzz: answer by year lacks a member", FUZZING),
+    Planted("contract", "fuzz: largest top_k is a 500", FUZZING),
+    Planted("contract", "fuzz: query beyond Latin-1 is a 500", FUZZING),
 )
 SUITE = "suites/unit/acceptance"
 LIMIT_S = 240
@@ -52,25 +77,72 @@ SCRIPTS: tuple[Mutation, ...] = (
 )
 
 
-def main() -> int:
-    found: dict[str, list[str]] = {}
-    missed: list[str] = []
-    for layer, defect in SYSTEM:
-        note(defect, layer, red_of_layer(layer, defect), found, missed)
-    for mutation in SCRIPTS:
-        note(mutation.id, "acceptance", red_of_scripts(mutation), found, missed)
-    total = len(SYSTEM) + len(SCRIPTS)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Candidate:
+    """A defect to be tried; ``red`` tries it once and gives the checks that were red, none where the right one was not among them."""
+
+    id: str
+    layer: str
+    red: Callable[[], list[str]]
+
+
+def candidates() -> list[Candidate]:
+    """Every defect in the order in which it is tried."""
+    system = [Candidate(item.id, item.layer, lambda item=item: red_of_layer(item)) for item in SYSTEM]  # type: ignore[misc]
+    return system + [Candidate(item.id, "acceptance", lambda item=item: red_of_scripts(item)) for item in SCRIPTS]  # type: ignore[misc]
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.bars.layer_defects", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--only", action="append", default=[], metavar="ID", help="try only these")
+    parser.add_argument("--repeat", type=int, default=1, choices=range(1, 101), metavar="N", help="how often each is tried")
+    given = parser.parse_args(arguments)
+    chosen = _chosen(given.only)
+    found = {item.id: _tried(item, given.repeat) for item in chosen}
+    missed = [name for name, red in found.items() if not red]
     if not missed:
-        jsonio.write_atomic(PUBLISHED, jsonio.pretty({"checks": found}))
-    return result(f"{total - len(missed)} of {total} defects found by their layer", not missed, f"missed: {', '.join(missed) or 'none'}")
+        jsonio.write_atomic(PUBLISHED, jsonio.pretty({"checks": merged(_published() if given.only else {}, found)}))
+    times = f", {given.repeat} times each" if given.repeat > 1 else ""
+    figure = f"{len(chosen) - len(missed)} of {len(chosen)} defects found by their layer{times}"
+    return result(figure, not missed, f"missed: {', '.join(missed) or 'none'}")
 
 
-def note(defect: str, layer: str, red: list[str], found: dict[str, list[str]], missed: list[str]) -> None:
-    say(f"{layer:11} {defect}: {len(red)} checks red")
-    if not red:
-        missed.append(defect)
-    for check in red:
-        found.setdefault(check, []).append(defect)
+def _chosen(only: Sequence[str]) -> list[Candidate]:
+    everything = candidates()
+    known = [item.id for item in everything]
+    for name in only:
+        if name not in known:
+            raise UsageError(f"unknown defect {name!r}", nearest=nearest_word(name, known), remedy=f"known: {', '.join(known)}")
+    return [item for item in everything if not only or item.id in only]
+
+
+def _tried(item: Candidate, times: int) -> list[str]:
+    """The checks that were red every time."""
+    always: list[str] | None = None
+    for _ in range(times):
+        red = item.red()
+        say(f"{item.layer:11} {item.id}: {len(red)} checks red")
+        always = red if always is None else [check for check in always if check in red]
+    return always or []
+
+
+class _Published(msgspec.Struct, frozen=True):
+    checks: dict[str, tuple[str, ...]] = {}
+
+
+def _published() -> Mapping[str, Sequence[str]]:
+    return msgspec.json.decode(PUBLISHED.read_bytes(), type=_Published).checks if PUBLISHED.is_file() else {}
+
+
+def merged(before: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Check → defects: those of ``before`` that were not tried now, and what was ``found`` (defect → red checks)."""
+    checks = {check: [defect for defect in defects if defect not in found] for check, defects in before.items()}
+    for defect, red in found.items():
+        for check in red:
+            checks.setdefault(check, []).append(defect)
+    return {check: sorted(defects) for check, defects in checks.items() if defects}
 
 
 class LayerSession(SeededSession):
@@ -84,14 +156,21 @@ class LayerSession(SeededSession):
         return {VARIABLE: environment[VARIABLE]}
 
 
-def red_of_layer(layer: str, defect: str) -> list[str]:
-    """Checks of the layer that failed with the defect in the system."""
-    with session_with_defects(("layer_defects", layer, defect)) as plain:
+def red_of_layer(planted: Planted) -> list[str]:
+    """Checks of the layer that failed with the defect in the system; none where the one that should have seen it did not."""
+    with session_with_defects(("layer_defects", planted.layer, planted.id)) as plain:
         session = LayerSession(plain.project, plain.run, say)
-        session.defect = defect
-        run_layers(session, [layer], Console(quiet=True))
+        session.defect = planted.id
+        run_layers(session, [planted.layer], Console(quiet=True))
         summary = session.close().summary
-    return [row.check for row in summary.rows if row.layer == layer and row.verdict is Verdict.FAIL]
+    for item in FolderView(session.run.folder).events(Note.NAME):
+        if isinstance(item.event, Note) and item.event.text.startswith("Schemathesis"):
+            say(f"{'':11} {item.event.text}")
+    red = [row for row in summary.rows if row.layer == planted.layer and row.verdict is Verdict.FAIL]
+    for row in red:
+        if row.check.startswith(planted.by or row.check):
+            say(f"{'':11} {row.check}: {row.value}: {row.reason[:200]}")
+    return [row.check for row in red] if any(row.check.startswith(planted.by) for row in red) else []
 
 
 def red_of_scripts(mutation: Mutation) -> list[str]:
@@ -115,4 +194,8 @@ def red_of_scripts(mutation: Mutation) -> list[str]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main(sys.argv[1:]))
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None

@@ -84,7 +84,7 @@ BARS: tuple[Bar, ...] = (
         _script("detection"),
         3600,
     ),
-    Bar("layer_defects", "detection", "each seeded defect is found by the very checks of its layer", _script("layer_defects"), 200),
+    Bar("layer_defects", "detection", "each seeded defect is found by the very checks of its layer", _script("layer_defects"), 350),
     Bar("clean_runs", "detection: false alarms", "0 false alarms in 100 reduced clean runs", _script("clean_runs"), 3600),
     Bar(
         "retrieval_full",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -124,12 +124,14 @@ class MemoryRecords:
         known = self.batches.get(batch.supporter)
         if write_id is None:
             self._must_exist(batch.supporter)
-        self._claim(idempotency, job.job_id if job else "")
-        if known is not None and write_id is not None and known.payload_sha256 != digest:
+        known_job = known.job_id if known else None
+        job_id = known_job or (job.job_id if job else None)
+        if known is not None and write_id is not None and known.payload_sha256 != digest and known.status != "refused":
             raise Conflict(f"write {write_id!r} was made with another payload: send a new write id")
+        self._claim(idempotency, job_id or "")
         if known is None or known.payload_sha256 != digest or known.status == "refused":
-            self.batches[batch.supporter] = StagedBatch(batch, digest, "staged", write_id, job.job_id if job else None, LONG_AGO)
-        if job is not None:
+            self.batches[batch.supporter] = StagedBatch(batch, digest, "staged", write_id, job_id, LONG_AGO)
+        if job is not None and job.job_id == job_id:
             self.jobs[job.job_id] = job
         self._emit(events)
         return self.batches[batch.supporter]
@@ -139,6 +141,8 @@ class MemoryRecords:
 
     def graph_batch_refused(self, supporter: str, payload_sha256: str) -> None:
         self._settle(supporter, payload_sha256, "refused")
+        job_id = self.batches[supporter].job_id if supporter in self.batches else None
+        self.keys = {key: claim for key, claim in self.keys.items() if claim[1] != job_id}
 
     def _settle(self, supporter: str, digest: str | None, status: str) -> None:
         known = self.batches.get(supporter)
@@ -165,14 +169,29 @@ class MemoryRecords:
     def outbox_relayed(self, positions: Sequence[int]) -> None:
         self.relayed |= set(positions)
 
-    def delete_document(self, doc_id: str, events: Sequence[OutboxEvent] = ()) -> None:
+    def delete_document(
+        self, doc_id: str, events: Sequence[OutboxEvent] = (), cleanup: Callable[[tuple[str, ...]], OutboxEvent] | None = None
+    ) -> tuple[str, ...]:
         self._must_exist(doc_id)
+        row, jobs = self.rows[doc_id], {job for job, documents in self.job_documents.items() if doc_id in documents}
+        payloads = [one for one in self.submissions.values() if one.job_id in jobs and one.submission_id in self.split]
+        for one in payloads:
+            del self.submissions[one.submission_id]
+        names = tuple(sorted({row.raw_object, *([row.ir_object] if row.ir_object else []), *(one.raw_object for one in payloads)}))
         past = {event.event_id for event in self.outbox if event.key == doc_id}
         self.consumptions = {one for one in self.consumptions if one[0] not in past}
         self.relayed |= {at for at, event in enumerate(self.outbox) if event.key == doc_id}
         for content in (self.rows, self.chunks, self.extracted, self.batches):
             content.pop(doc_id, None)
-        self._emit(events)
+        self._emit([*events, cleanup(names)] if cleanup else events)
+        return names
+
+    def drop_unnamed(self, name: str, drop: Callable[[], None]) -> bool:
+        named = any(name in {row.raw_object, row.ir_object} for row in self.rows.values())
+        if named or any(one.raw_object == name for one in self.submissions.values()):
+            return False
+        drop()
+        return True
 
     def ledger_row(self, doc_id: str) -> LedgerRow | None:
         return self.rows.get(doc_id)

@@ -40,7 +40,7 @@ from system.deploy.backup_format import (
     seal,
 )
 from system.deploy.backup_purges import Purge, read_purges
-from system.platform.errors import BadInput, PlatformError
+from system.platform.errors import BadInput, NotFound, PlatformError
 from system.platform.settings import Settings, load_settings
 from system.stores.eventlog import PARTITIONS
 from system.stores.objects import FolderObjects
@@ -86,7 +86,7 @@ def _create(settings: Settings, folder: Path, key: bytes, say: Say) -> Manifest:
     with backup_graph.RawGraph(settings) as graph:
         elements = backup_graph.dump(graph, folder / GRAPH_FILE)
     say(f"graph    {sum(elements.values())} elements")
-    objects = _copy_objects(FolderObjects(settings.objects_dir), named, folder)
+    objects = _copy_objects(FolderObjects(settings.objects_dir), named, folder, lambda: _named_now(settings))
     say(f"objects  {objects}")
     files = tuple(file_entry(folder, path) for path in sorted(folder.rglob("*")) if path.is_file())
     return Manifest(FORMAT, settings.stack_id, snapshot_at, key_id(key), tuple(tables), elements, _positions(settings), objects, files)
@@ -129,13 +129,29 @@ def _dump_store(settings: Settings, folder: Path, store: str, say: Say, named: l
     return moment, made
 
 
-def _copy_objects(objects: FolderObjects, names: Sequence[str], folder: Path) -> int:
-    """Content-addressed and never changed: what the snapshot names is there whole, whatever happens meanwhile."""
+def _named_now(settings: Settings) -> set[str]:
+    database = backup_tables.database(settings, "records")
+    try:
+        return database.run(lambda connection: {row[0] for row in connection.execute(_NAMED)})
+    finally:
+        database.close()
+
+
+def _copy_objects(objects: FolderObjects, names: Sequence[str], folder: Path, named_now: Callable[[], set[str]]) -> int:
+    """Content-addressed and never changed: what the snapshot names is there whole, unless its document was removed meanwhile."""
+    copied, missing = 0, []
     for name in names:
         path = inside(folder, f"{OBJECTS}/{name}")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_bytes(objects.get(name))
-    return len(names)
+        try:
+            path.write_bytes(objects.get(name))
+        except NotFound:
+            missing.append(name)
+        else:
+            copied += 1
+    if lost := sorted(set(missing) & named_now()) if missing else []:
+        raise NotFound(f"{len(lost)} objects that the records name are not there, first {lost[0]}: restore them before backing up")
+    return copied
 
 
 def _positions(settings: Settings) -> dict[str, int]:

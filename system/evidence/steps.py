@@ -7,11 +7,13 @@ compare-and-set lets exactly one repetition count. ``Unavailable`` passes throug
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
+import functools
 import gzip
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -77,9 +79,11 @@ def split_submission(event: OutboxEvent, ports: Ports) -> Outcome:
         return Outcome.SKIPPED
     source = Source(submission.source)
     rows: dict[str, NewDocument] = {}
+    put: dict[str, bytes] = {}
     for item in _items(source, ports.objects.get(submission.raw_object)):
         raw_name = f"raw/{hashlib.sha256(item.raw).hexdigest()}"
         ports.objects.put(raw_name, item.raw)
+        put[raw_name] = item.raw
         row = _new_row(source, item, raw_name, submission.job_id) if isinstance(item, SplitItem) else None
         if row is None:
             assert not isinstance(item, SplitItem)
@@ -87,6 +91,8 @@ def split_submission(event: OutboxEvent, ports: Ports) -> Outcome:
         rows.setdefault(row.doc_id, row)
     events = [_document_event("document.created", row.doc_id, 1) for row in rows.values() if row.reason is None]
     ports.records.create_documents(submission_id, tuple(rows.values()), events, event.event_id)
+    for raw_name, raw in put.items():
+        keep_object(raw_name, raw, ports.objects)
     return Outcome.DONE
 
 
@@ -152,7 +158,12 @@ def parse_document(event: OutboxEvent, ports: Ports) -> Outcome:
     ports.objects.put(name, encoded)
     ports.records.put_chunks(row.doc_id, chunks)
     walked = ("parsing", "parsed", "validating", "validated", "ir_building")
-    return _advance(event, ports, row, walked, "ir_ready", ir_object=name)
+    outcome = _advance(event, ports, row, walked, "ir_ready", ir_object=name)
+    if outcome is Outcome.DONE:
+        keep_object(name, encoded, ports.objects)
+    else:
+        drop_objects((name,), ports)  # deleted while this worked
+    return outcome
 
 
 def index(event: OutboxEvent, ports: Ports) -> Outcome:
@@ -266,11 +277,36 @@ def complete_applied(doc_id: str, ports: Ports) -> None:
 def delete_document(doc_id: str, ports: Ports) -> None:
     """Remove a document and exactly what only it supported. May be repeated; ``NotFound`` when the ledger has no such row.
 
-    The ledger goes last: whatever interrupts this, asking again finishes it.
+    The ledger goes last: whatever interrupts this, asking again finishes it. Its objects go behind it, for a row without them
+    could not be mended; what interrupts that, the worker finishes from the event.
     """
     ports.graph.remove_contribution(doc_id)
     ports.search.delete_document(doc_id)
-    ports.records.delete_document(doc_id)
+    names = ports.records.delete_document(doc_id, (), lambda names: _deleted_event(doc_id, names))
+    with contextlib.suppress(Unavailable):
+        drop_objects(names or (), ports)
+
+
+def _deleted_event(doc_id: str, names: tuple[str, ...]) -> OutboxEvent:
+    return OutboxEvent(f"document.deleted:{doc_id}", "document.deleted", doc_id, {"objects": " ".join(names)})
+
+
+def drop_deleted(event: OutboxEvent, ports: Ports) -> Outcome:
+    """``document.deleted`` → the objects that only it named are gone; harmless when they were, or when the document came again."""
+    drop_objects(event.body["objects"].split(), ports)
+    return Outcome.DONE
+
+
+def drop_objects(names: Iterable[str], ports: Ports) -> None:
+    """Delete those of the objects that nothing names any more."""
+    for name in names:
+        ports.records.drop_unnamed(name, functools.partial(ports.objects.delete, name))
+
+
+def keep_object(name: str, data: bytes, objects: Objects) -> None:
+    """After naming an object: a deletion of the same content may have dropped it just before."""
+    if not objects.exists(name):
+        objects.put(name, data)
 
 
 def chunk_row(document: Document, item: Chunk) -> ChunkRow:

@@ -23,7 +23,7 @@ ROUTER = APIRouter(prefix="/v1")
 def retrieve(request: Request, body: schemas.RetrieveRequest, _principal: auth.Reader) -> schemas.RetrieveResponse:
     """Ranked chunks. One retriever failing degrades the answer with a warning; all failing is 503."""
     query = Query(
-        text=body.query,
+        text=" ".join(body.query.split()),
         top_k=body.top_k,
         retrievers=tuple(dict.fromkeys(body.retrievers)),
         fusion=Fusion(body.fusion),

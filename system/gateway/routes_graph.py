@@ -32,7 +32,10 @@ def write(
     principal: auth.GraphWriter,
     idempotency_key: Annotated[str | None, Header(min_length=8, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")] = None,
 ) -> Any:
-    """Gate, then records, then the graph: 200 in the graph, 202 durable while the graph is away, 422 a shape is broken."""
+    """Gate, then records, then the graph: 200 in the graph, 202 durable while the graph is away, 422 a shape is broken.
+
+    After a refusal nothing is kept under the write id or the Idempotency-Key: the corrected batch may use them again.
+    """
     batch = _batch(body)
     key = None
     if idempotency_key is not None:

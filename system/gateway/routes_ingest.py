@@ -80,6 +80,10 @@ def _receive(request: Request, source: Source, principal: auth.Principal, idempo
     if idempotency_key is not None:
         key = IdempotencyKey(idempotency_key, principal.name, f"POST /v1/ingest/{source.value}", digest)
     receipt = ports.records.receive_submission(job, submission, event, key)
+    if receipt.replayed:
+        steps.drop_objects((name,), ports)  # what it was put for may have been removed since
+    else:
+        steps.keep_object(name, payload, ports.objects)
     return schemas.Accepted(job_id=receipt.job_id, replayed=receipt.replayed)
 
 
@@ -154,7 +158,7 @@ def document(request: Request, doc_id: DocId, _principal: auth.IngestReader) -> 
 
 @ROUTER.delete("/documents/{doc_id:path}", status_code=204, responses=documented(400, 401, 403, 404, 503))
 def remove(request: Request, doc_id: DocId, _principal: auth.IngestWriter) -> Response:
-    """Remove a document and exactly what only it supported, in the graph, the index and the records."""
+    """Remove a document and exactly what only it supported, in the graph, the index, the records and the object store."""
     ports = _ports(request)
     _row(ports, doc_id)
     steps.delete_document(doc_id, ports)

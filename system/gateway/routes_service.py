@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from system.evidence.extraction.assemble import EXTRACTOR
 from system.gateway import auth, schemas
+from system.gateway.causes import cause_of
 from system.gateway.problems import documented
 
+LOG = logging.getLogger("system.gateway")
 ROUTER = APIRouter()
 PROBE_TIMEOUT_S = 1.5
 FRESH_S = 0.5
@@ -62,14 +65,15 @@ def _timed(probe: Callable[[], None]) -> schemas.ServiceState:
     try:
         probe()
     except Exception as error:  # noqa: BLE001 - a probe reports whatever is wrong
-        return schemas.ServiceState(ok=False, latency_ms=_ms(started), detail=str(error)[:200])
+        LOG.warning("probe: %s", error)
+        return schemas.ServiceState(ok=False, latency_ms=_ms(started), detail=cause_of(error))
     return schemas.ServiceState(ok=True, latency_ms=_ms(started))
 
 
 def _result(future: Future[schemas.ServiceState]) -> schemas.ServiceState:
     if future.done():
         return future.result()
-    return schemas.ServiceState(ok=False, latency_ms=PROBE_TIMEOUT_S * 1000, detail=f"no answer within {PROBE_TIMEOUT_S} s")
+    return schemas.ServiceState(ok=False, latency_ms=PROBE_TIMEOUT_S * 1000, detail="timed out")
 
 
 def _ms(started: float) -> float:

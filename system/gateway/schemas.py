@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 TEXT = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"  # says something, on one line
+QUESTION = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # tabs and line breaks too
 NO_CONTROL = r"^[^\x00-\x1f\x7f]+$"
 Identifier = Annotated[str, Field(min_length=1, max_length=300, pattern=NO_CONTROL)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
@@ -95,13 +96,17 @@ class Filters(Strict):
     year_to: Annotated[int, Field(ge=1000, le=3000), BeforeValidator(_whole)] | None = None
 
 
+Cause = Literal["", "refused", "timed out", "authentication", "other"]
 RetrieverName = Literal["bm25", "sparse", "dense"]
 
 
 class RetrieveRequest(Strict):
-    """A question. ``retrievers`` restricts which are asked; ``fusion`` is min-max-normalised scores or reciprocal ranks."""
+    """A question; white space in it counts as one blank.
 
-    query: Annotated[str, Field(min_length=1, max_length=2000, pattern=TEXT)]
+    ``retrievers`` restricts which are asked; ``fusion`` is min-max-normalised scores or reciprocal ranks.
+    """
+
+    query: Annotated[str, Field(min_length=1, max_length=2000, pattern=QUESTION)]
     top_k: Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)] = 20
     retrievers: Annotated[list[RetrieverName], Field(min_length=1, max_length=3)] = ["bm25", "sparse", "dense"]
     fusion: Literal["minmax", "rrf"] = "minmax"
@@ -199,7 +204,11 @@ class EdgeBody(Strict):
 
 
 class GraphWrite(Strict):
-    """A batch of the graph, written all or nothing behind the SHACL gate. ``write_id`` makes it repeatable."""
+    """A batch of the graph, written all or nothing behind the SHACL gate. ``write_id`` makes it repeatable.
+
+    A refused write (422, or 400 from the graph) wrote nothing: correct it and send it under the same write id and idempotency key,
+    or under new ones. An id whose batch was accepted (200, 202) stands for that batch: another one is 409 and needs a new id.
+    """
 
     write_id: Annotated[str, Field(min_length=8, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
     nodes: Annotated[list[NodeBody], Field(min_length=1, max_length=1000)]
@@ -278,9 +287,11 @@ class DossierRequest(Strict):
 
 
 class ServiceState(BaseModel):
+    """``detail`` is the kind of trouble; the whole text stands in the gateway's log."""
+
     ok: bool
     latency_ms: float
-    detail: str = ""
+    detail: Cause = ""
 
 
 class Readiness(BaseModel):

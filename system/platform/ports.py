@@ -326,7 +326,8 @@ class Records(Protocol[ChunkT, ExtractionT]):
     ) -> StagedBatch:
         """Make a batch durable before the graph has it. Without ``write_id`` the supporter is a document of the ledger.
 
-        A known write id with another payload raises ``Conflict``; a document that is not there, ``NotFound``.
+        A known write id with another payload raises ``Conflict`` unless the graph refused the first; a document that is not
+        there, ``NotFound``. A repeat keeps the first job.
         """
 
     def graph_batch_applied(self, supporter: str, payload_sha256: str | None = None) -> None:
@@ -342,8 +343,16 @@ class Records(Protocol[ChunkT, ExtractionT]):
     def outbox_pending(self, limit: int) -> Sequence[PendingEvent]: ...
     def outbox_relayed(self, positions: Sequence[int]) -> None: ...
 
-    def delete_document(self, doc_id: str, events: Sequence[OutboxEvent] = ()) -> None:
-        """Remove ledger row, chunks, extraction, graph batch and past events; the audit keeps its entries. Raises ``NotFound``."""
+    def delete_document(
+        self, doc_id: str, events: Sequence[OutboxEvent] = (), cleanup: Callable[[tuple[str, ...]], OutboxEvent] | None = None
+    ) -> tuple[str, ...]:
+        """Remove ledger row, chunks, extraction, graph batch, past events and payloads; the audit stays. Raises ``NotFound``.
+
+        Returns the objects that were named here, for :meth:`drop_unnamed`; ``cleanup`` makes the event that sees to them after a crash.
+        """
+
+    def drop_unnamed(self, name: str, drop: Callable[[], None]) -> bool:
+        """Call ``drop`` if no document and no payload names the object, while nobody can begin to; whether it was called."""
 
     def ledger_row(self, doc_id: str) -> LedgerRow | None: ...
     def history(self, subject: str) -> Sequence[HistoryEntry]: ...

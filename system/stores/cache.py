@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import redis
 
+from system.platform.errors import Unavailable
 from system.platform.settings import Settings
 from system.stores.valkey import client
 
@@ -40,12 +41,12 @@ class ValkeyCache:
     def close(self) -> None:
         self._connection.close()
 
-    def ping(self) -> bool:
-        """Whether the server answers now; for readiness, where a pause would hide the recovery."""
+    def ping(self) -> None:
+        """A real call, without the pause of the others, which would hide the recovery; raises ``Unavailable``."""
         try:
-            return bool(self._connection.ping())
-        except (redis.RedisError, OSError):
-            return False
+            self._connection.ping()
+        except (redis.RedisError, OSError) as error:
+            raise Unavailable("cache", f"{type(error).__name__}: {error}") from error
 
     def _attempt(self, work: Callable[[], object]) -> object:
         if self._clock() < self._quiet_until:

@@ -35,6 +35,8 @@ DATABASE_NOT_FOUND: Final = "Neo.ClientError.Database.DatabaseNotFound"
 # Another transaction made the same key, or deleted what this one was reading: the next attempt sees its result.
 CONFLICTS: Final = frozenset({"Neo.ClientError.Schema.ConstraintValidationFailed", "Neo.ClientError.Statement.EntityNotFound"})
 STATEMENT_TIMEOUT_S: Final = 20.0  # a server that hangs is unavailable too
+SILENCE_S: Final = 10.0  # no answer, or none taken, for so long: what the server's own time-out cannot say when it is paused
+TURN_S: Final = 10.0  # how long a writer waits for the one before it
 
 T = TypeVar("T")
 Rows = list[dict[str, Any]]
@@ -52,6 +54,7 @@ class BoltGraph:
             auth=(user, password),
             connection_timeout=CONNECTION_TIMEOUT_S,
             connection_acquisition_timeout=CONNECTION_TIMEOUT_S * 2,
+            connection_write_timeout=SILENCE_S,
             max_transaction_retry_time=RETRY_TIME_S,
             initial_retry_delay=FIRST_RETRY_S,
             liveness_check_timeout=0,  # a pooled connection may belong to a server that was killed meanwhile
@@ -59,6 +62,7 @@ class BoltGraph:
             telemetry_disabled=True,
             notifications_min_severity="OFF",
         )
+        _bound_reads(self._driver)
 
     def close(self) -> None:
         self._driver.close()
@@ -66,9 +70,14 @@ class BoltGraph:
     def ready(self) -> bool:
         """Whether a query is answered: an open port says nothing."""
         try:
-            return self._read("RETURN 1 AS one") == [{"one": 1}]
+            self.ping()
         except Unavailable:
             return False
+        return True
+
+    def ping(self) -> None:
+        """A real query; raises ``Unavailable``."""
+        self._read("RETURN 1 AS one")
 
     def prepare(self) -> None:
         """Declares key types, then unique keys. Idempotent; edges need no index, they are found from their source."""
@@ -137,8 +146,12 @@ class BoltGraph:
         return self._run(lambda session: session.execute_read(_query, statement, parameters))
 
     def _write(self, work: Callable[[neo4j.ManagedTransaction], None]) -> None:
-        with self._writer:
+        if not self._writer.acquire(timeout=TURN_S):
+            raise Unavailable(SERVICE, f"timed out: the writer before has not ended within {TURN_S:g} s")
+        try:
             self._run(lambda session: session.execute_write(neo4j.unit_of_work(timeout=STATEMENT_TIMEOUT_S)(work)))
+        finally:
+            self._writer.release()
 
     def _run(self, call: Callable[[neo4j.Session], T]) -> T:
         last: Neo4jError | None = None
@@ -156,6 +169,22 @@ class BoltGraph:
             except (DriverError, Neo4jError, OSError) as error:
                 raise Unavailable(SERVICE, f"{type(error).__name__}: {error}") from error
         raise Unavailable(SERVICE, f"{CONFLICT_ATTEMPTS} conflicts in a row: {last}") from last
+
+
+def _bound_reads(driver: neo4j.Driver) -> None:
+    """Give every connection of the driver a bound on each read; by itself it has one only where the server sends a hint.
+
+    There is no public setting: the pool's opener is the one place through which all connections come.
+    """
+    pool: Any = driver._pool  # noqa: SLF001
+    opener: Callable[..., Any] = pool.opener
+
+    def bounded(*arguments: Any, **named: Any) -> Any:
+        connection = opener(*arguments, **named)
+        connection.socket.set_read_timeout(SILENCE_S)
+        return connection
+
+    pool.opener = bounded
 
 
 def _query(tx: neo4j.ManagedTransaction, statement: str, parameters: dict[str, object]) -> Rows:

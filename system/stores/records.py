@@ -120,8 +120,13 @@ class PostgresRecords(Generic[ChunkT, ExtractionT]):
     def transition(self, transition: Transition) -> LedgerRow:
         return self._run(lambda c: records_ledger.transition(c, self._law, transition))
 
-    def delete_document(self, doc_id: str, events: Sequence[OutboxEvent] = ()) -> None:
-        self._run(lambda c: records_ledger.delete(c, doc_id, events))
+    def delete_document(
+        self, doc_id: str, events: Sequence[OutboxEvent] = (), cleanup: records_ledger.Cleanup | None = None
+    ) -> tuple[str, ...]:
+        return self._run(lambda c: records_ledger.delete(c, doc_id, events, cleanup))
+
+    def drop_unnamed(self, name: str, drop: Callable[[], None]) -> bool:
+        return self._run(lambda c: records_queue.drop_unnamed(c, name, drop))
 
     def ledger_row(self, doc_id: str) -> LedgerRow | None:
         return self._run(lambda c: records_ledger.read(c, doc_id))
@@ -167,11 +172,11 @@ class PostgresRecords(Generic[ChunkT, ExtractionT]):
         idempotency: IdempotencyKey | None = None,
     ) -> StagedBatch:
         def work(connection: Connection) -> StagedBatch:
-            if job is not None:
+            staged = records_content.stage_batch(connection, batch, write_id, job.job_id if job else None)
+            if job is not None and staged.job_id == job.job_id:  # a repeat keeps the job of the first
                 records_queue.enter_job(connection, job)
             if idempotency is not None:
-                records_queue.claim_key(connection, idempotency, job.job_id if job else "")
-            staged = records_content.stage_batch(connection, batch, write_id, job.job_id if job else None)
+                records_queue.claim_key(connection, idempotency, staged.job_id or "")
             records_queue.emit(connection, events)
             return staged
 

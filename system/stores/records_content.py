@@ -83,7 +83,7 @@ _batches = msgspec.json.Decoder(GraphBatch)
 
 
 def stage_batch(connection: Connection, batch: GraphBatch, write_id: str | None, job_id: str | None) -> StagedBatch:
-    """The batch as it is stored now: a repeat changes nothing, another batch of the same document replaces it."""
+    """The batch as it is stored now: a repeat changes nothing, another batch of the same document, or of a refused write, replaces it."""
     audit.lock_shards(connection, [batch.supporter])
     if write_id is None:
         _must_exist(connection, batch.supporter)
@@ -92,12 +92,12 @@ def stage_batch(connection: Connection, batch: GraphBatch, write_id: str | None,
     known = _read_batch(connection, "supporter", batch.supporter)
     if known is not None and known.payload_sha256 == digest and known.status != "refused":
         return known
-    if known is not None and write_id is not None and known.payload_sha256 != digest:
+    if known is not None and write_id is not None and known.payload_sha256 != digest and known.status != "refused":
         raise Conflict(f"write {write_id!r} was made with another payload: send a new write id")
     connection.execute(
         "INSERT INTO graph_batches (supporter, write_id, job_id, payload, payload_sha256, status) VALUES (%s, %s, %s, %s, %s, 'staged')"
         " ON CONFLICT (supporter) DO UPDATE SET payload = excluded.payload, payload_sha256 = excluded.payload_sha256,"
-        " status = 'staged', job_id = excluded.job_id, staged_at = now(), applied_at = NULL",
+        " status = 'staged', job_id = coalesce(graph_batches.job_id, excluded.job_id), staged_at = now(), applied_at = NULL",
         (batch.supporter, write_id, job_id, payload.decode(), digest),
     )
     _put_nodes(connection, batch)
@@ -121,12 +121,12 @@ def batch_applied(connection: Connection, supporter: str, payload_sha256: str | 
 def batch_refused(connection: Connection, supporter: str, payload_sha256: str) -> None:
     audit.lock_shards(connection, [supporter])
     row = connection.execute(
-        "UPDATE graph_batches SET status = 'refused' WHERE supporter = %s AND status = 'staged' AND payload_sha256 = %s"
-        " RETURNING supporter",
+        "UPDATE graph_batches SET status = 'refused' WHERE supporter = %s AND status = 'staged' AND payload_sha256 = %s RETURNING job_id",
         (supporter, payload_sha256),
     ).fetchone()
     if row is not None:
         connection.execute("DELETE FROM graph_batch_nodes WHERE supporter = %s", (supporter,))
+        connection.execute("DELETE FROM idempotency WHERE job_id = %s", (row[0],))  # nothing was done: the key is free for the correction
         audit.append(connection, supporter, "graph_refused", audit.now_text(), {"payload_sha256": payload_sha256})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -31,6 +31,7 @@ def create(
     for row in rows:
         _check_path(law, row)
     audit.lock_shards(connection, [row.doc_id for row in rows])
+    queue.name_objects(connection, [row.raw_object for row in rows])
     ordered = sorted({row.doc_id: row for row in rows}.values(), key=lambda row: row.doc_id)
     created = tuple(row.doc_id for row in ordered if _enter(connection, row))
     known = {row.doc_id for row in rows} - set(created)
@@ -86,6 +87,7 @@ def transition(connection: Connection, law: LedgerLaw, wanted: Transition) -> Le
         raise Conflict(f"{wanted.doc_id} is at version {row.version} ({row.state}), not {wanted.expected_version}: read it again")
     _check_walk(law, row.state, wanted)
     queue.emit(connection, wanted.events)
+    queue.name_objects(connection, [wanted.ir_object] if wanted.ir_object else [])
     return row if row.state == wanted.new_state else _move(connection, row, wanted)
 
 
@@ -112,8 +114,14 @@ def _move(connection: Connection, row: LedgerRow, wanted: Transition) -> LedgerR
     return LedgerRow(*moved)
 
 
-def delete(connection: Connection, doc_id: str, events: Sequence[OutboxEvent]) -> None:
-    """Everything the records know of a document but its audit entries; its past events too, or it could never come again."""
+Cleanup = Callable[[tuple[str, ...]], OutboxEvent]
+
+
+def delete(connection: Connection, doc_id: str, events: Sequence[OutboxEvent], cleanup: Cleanup | None) -> tuple[str, ...]:
+    """Everything the records know of a document but its audit entries; its past events too, or it could never come again.
+
+    Payloads it came in go with it, for it stands in them; what else they brought has raw objects of its own.
+    """
     audit.lock_shards(connection, [doc_id])
     row = read(connection, doc_id, lock=True)
     if row is None:
@@ -121,10 +129,17 @@ def delete(connection: Connection, doc_id: str, events: Sequence[OutboxEvent]) -
     connection.execute("DELETE FROM consumed_events WHERE event_id IN (SELECT event_id FROM outbox WHERE key = %s)", (doc_id,))
     connection.execute("DELETE FROM outbox WHERE key = %s", (doc_id,))
     connection.execute("DELETE FROM graph_batches WHERE supporter = %s", (doc_id,))
+    payloads = connection.execute(
+        "DELETE FROM submissions WHERE split_at IS NOT NULL AND job_id IN (SELECT job_id FROM job_documents WHERE doc_id = %s)"
+        " RETURNING raw_object",
+        (doc_id,),
+    ).fetchall()
     for table in ("chunks", "extractions", "documents"):
         connection.execute(statement(f"DELETE FROM {table} WHERE doc_id = %s"), (doc_id,))  # noqa: S608 - constants only
     audit.append(connection, doc_id, "deleted", audit.now_text(), _step(row.state, "deleted", row.version, None))
-    queue.emit(connection, events)
+    named = tuple(sorted({row.raw_object, *([row.ir_object] if row.ir_object else []), *(one[0] for one in payloads)}))
+    queue.emit(connection, [*events, cleanup(named)] if cleanup else events)
+    return named
 
 
 def read(connection: Connection, doc_id: str, *, lock: bool = False) -> LedgerRow | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -47,6 +47,28 @@ def relayed(connection: Connection, positions: Sequence[int]) -> None:
     connection.execute("UPDATE outbox SET relayed_at = now() WHERE position = ANY(%s) AND relayed_at IS NULL", (list(positions),))
 
 
+def name_objects(connection: Connection, names: Sequence[str]) -> None:
+    """Before naming objects: none of them is dropped by somebody else until this transaction has ended."""
+    for name in sorted(set(names)):
+        connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 2))", (name,))
+
+
+_NAMED = (
+    "SELECT EXISTS (SELECT FROM documents WHERE raw_object = %(name)s OR ir_object = %(name)s)"
+    " OR EXISTS (SELECT FROM submissions WHERE raw_object = %(name)s)"
+)
+
+
+def drop_unnamed(connection: Connection, name: str, drop: Callable[[], None]) -> bool:
+    """``drop()`` while nobody can begin to name the object; not called, and False, where something names it."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", (name,))
+    named = connection.execute(_NAMED, {"name": name}).fetchone()
+    if named is None or named[0]:
+        return False
+    drop()
+    return True
+
+
 def claim_key(connection: Connection, asked: IdempotencyKey, job_id: str) -> Receipt:
     """Bind the key to this job, or tell whose it is. A concurrent claim of the same key waits for the first to commit."""
     values = (asked.key, asked.principal, asked.route)
@@ -80,6 +102,7 @@ def receive(connection: Connection, job: Job, submission: Submission, event: Out
     if receipt.replayed:
         return receipt
     enter_job(connection, job)
+    name_objects(connection, [submission.raw_object])
     connection.execute(
         "INSERT INTO submissions (submission_id, job_id, source, raw_object, sha256) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
         (submission.submission_id, submission.job_id, submission.source, submission.raw_object, submission.sha256),

@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS submissions (
     split_at timestamptz
 );
 CREATE INDEX IF NOT EXISTS submissions_of_job ON submissions (job_id);
+CREATE INDEX IF NOT EXISTS submissions_by_object ON submissions (raw_object);
 
 CREATE TABLE IF NOT EXISTS idempotency (
     key text NOT NULL,
@@ -41,12 +42,15 @@ CREATE TABLE IF NOT EXISTS documents (
     updated_at text NOT NULL -- ISO 8601 UTC, the same text that the audit chain hashes
 );
 CREATE INDEX IF NOT EXISTS documents_by_state ON documents (state, doc_id);
+CREATE INDEX IF NOT EXISTS documents_by_raw ON documents (raw_object);
+CREATE INDEX IF NOT EXISTS documents_by_ir ON documents (ir_object);
 
 CREATE TABLE IF NOT EXISTS job_documents (
     job_id text NOT NULL,
     doc_id text COLLATE "C" NOT NULL,
     PRIMARY KEY (job_id, doc_id)
 );
+CREATE INDEX IF NOT EXISTS job_documents_of_document ON job_documents (doc_id);
 
 -- The audit chain, in shards by subject so that writers of different documents do not wait for each other.
 CREATE TABLE IF NOT EXISTS document_history (

@@ -115,6 +115,8 @@ class Consumer:
     def _give_up(self, event: OutboxEvent, error: Exception) -> bool:
         """Fail the document with the reason. False while even that cannot be written."""
         reason = BadInput(f"{type(error).__name__}: {error}"[:500], event.topic, "a defect of the platform: report it with this document")
+        if event.topic == "document.deleted":
+            return True  # whoever has this id now is another; what is left of the old one is reconciliation's
         try:
             if event.topic == "submission.received":
                 fail_submission(event, reason, self._ports)

@@ -23,6 +23,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("document.fetched", "parser", steps.parse_document),
     Entry("document.ir_ready", "indexer", steps.index),
     Entry("document.indexed", "extract", steps.extract_and_write),
+    Entry("document.deleted", "ingest", steps.drop_deleted),
 )
 
 # INF-1.1 names these roles. Parsing and chunking are one transaction, so the chunker shares the parser's step; evaluation and the

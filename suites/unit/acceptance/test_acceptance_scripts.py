@@ -7,10 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from suites.unit.waiting import wait_for
 
 PROJECT = Path(__file__).parents[3]
 SCRIPTS = PROJECT / "scripts" / "acceptance"
@@ -169,9 +170,7 @@ def test_an_interrupt_ends_the_suite(tmp_path):
     environment = os.environ | {"EH_ACCEPTANCE_PYTHON": sys.executable, "EH_ACCEPTANCE_SUITE": str(tmp_path)}
     command = [str(RUNNER), "--phase", "5"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
-    deadline = time.monotonic() + 30
-    while not began.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(began.exists, 30)
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130

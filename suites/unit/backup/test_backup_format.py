@@ -13,8 +13,9 @@ import msgspec
 import pytest
 
 from system.deploy import backup_format as form
-from system.deploy.backup import moment
-from system.platform.errors import BadInput
+from system.deploy.backup import _copy_objects, moment
+from system.platform.errors import BadInput, NotFound
+from system.stores.objects import FolderObjects
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -150,3 +151,12 @@ def test_ages_and_times_are_understood() -> None:
     assert moment("2026-01-01T00:00:00") == dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     with pytest.raises(argparse.ArgumentTypeError):
         moment("yesterday")
+
+
+def test_an_object_removed_during_the_backup_is_left_out_and_a_lost_one_is_an_error(tmp_path: Path) -> None:
+    """What the snapshot names may have been removed since; what the records still name and nobody has is told."""
+    objects = FolderObjects(tmp_path / "objects")
+    objects.put("raw/a", b"a")
+    assert _copy_objects(objects, ["raw/a", "raw/gone"], tmp_path / "backup", lambda: {"raw/a"}) == 1
+    with pytest.raises(NotFound, match="raw/gone"):
+        _copy_objects(objects, ["raw/gone"], tmp_path / "backup", lambda: {"raw/gone"})

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from scripts.bars import state
 from scripts.bars.model import Bar, Result
 from scripts.bars.runner import outcome
 from scripts.bars.table import BARS
+from suites.unit.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -166,12 +166,9 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
         f"sys.exit(main([], bars, Path({str(tmp_path)!r})))"
     )
     child = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
     try:
-        while not (pid_file.exists() and pid_file.read_text()):
-            assert time.monotonic() < deadline
-            assert child.poll() is None
-            time.sleep(0.02)
+        wait_for(lambda: child.poll() is not None or (pid_file.exists() and pid_file.read_text()))
+        assert child.poll() is None
         child.send_signal(signal.SIGINT)
         assert child.wait(timeout=60) == 130
     finally:

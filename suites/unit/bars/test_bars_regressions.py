@@ -28,7 +28,7 @@ class Ports:
         self.written: list[Any] = []
         self.state = state
         submission = SimpleNamespace(source="ctgov", raw_object="raw/x", job_id="job")
-        self.objects = SimpleNamespace(get=lambda _name: payload, put=lambda _name, _content: None)
+        self.objects = SimpleNamespace(get=lambda _name: payload, put=lambda _name, _content: None, exists=lambda _name: True)
         self.search = SimpleNamespace(delete_document=lambda doc_id: self.written.append(("index", doc_id)))
         self.records = SimpleNamespace(
             submission=lambda _id: submission,

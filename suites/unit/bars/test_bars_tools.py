@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +23,7 @@ from scripts.bars.mutations import mutants
 from scripts.bars.recheck import flipped
 from scripts.bars.registry import as_stated
 from scripts.bars.retrieval_full import figures
+from suites.unit.waiting import wait_for
 
 PROJECT = Path(__file__).resolve().parents[3]
 SAMPLE = PROJECT / "samples" / "corpus"
@@ -115,9 +115,7 @@ def test_leftovers_of_a_process_are_found(tmp_path: Path) -> None:
         child.kill()
         child.communicate()
     (tmp_path / "forgotten").unlink()
-    deadline = time.monotonic() + 10
-    while mine := [item for item in watch.left(before) if str(child.pid) in item or f"port {port}" in item or "file" in item]:
-        assert time.monotonic() < deadline, mine
+    wait_for(lambda: not [item for item in watch.left(before) if str(child.pid) in item or f"port {port}" in item or "file" in item], 10)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=1)
 

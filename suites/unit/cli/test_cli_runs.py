@@ -13,14 +13,9 @@ from typing import Any
 
 import pytest
 
+from suites.unit.waiting import wait_for
+
 VERDICTS = {"good": ("PASS", 0), "bad": ("FAIL", 1), "vacuous": ("VACUOUS", 4), "broken": ("ERROR", 5)}
-
-
-def wait_for(condition: Any, deadline_s: float = 60.0) -> None:
-    until = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("layer", VERDICTS)
@@ -120,6 +115,62 @@ def test_ctrl_c_ends_within_five_seconds_with_a_readable_report(foreign: Any, nu
     summary = json.loads((foreign.folder / "reports" / "latest" / "summary.json").read_bytes())
     assert (summary["verdict"], summary["finished"]) == ("ABORTED", "interrupted")
     assert {row["verdict"] for row in summary["rows"] if row["layer"] == "good"} == {"PASS"}
+    assert (foreign.folder / "reports" / "latest" / "report.html").is_file()
+    assert foreign.harness("recheck", "reports/latest")[0] == 0
+
+
+SLOW_CHECKER = """
+import pathlib, threading
+import msgspec
+from harness.core.verdict import Verdict
+from harness.run.protocols import trial_row
+
+class Nothing(msgspec.Struct, frozen=True):
+    pass
+
+class Idle:
+    name, parameters, metrics, requires = "idle", Nothing, (), frozenset()
+    def run(self, context, parameters):
+        pass
+
+class Slow:
+    name, parameters = "slow", Nothing
+    def check(self, view, trial, layer, parameters):
+        if pathlib.Path("judged").exists():
+            pathlib.Path("started").touch()
+            threading.Event().wait(60)
+        pathlib.Path("judged").touch()
+        return [trial_row(trial, layer, "slow", Verdict.PASS)]
+"""
+SLOW_SCENARIO = """
+name: slow
+title: Judged slowly
+layer: load
+timeline:
+  - {step: nothing, driver: idle}
+checks:
+  - checker: slow
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_the_run_is_judged_ends_it_within_five_seconds(foreign: Any, number: int) -> None:
+    """After the trials a checker works for a minute: exit 130, an ABORTED run that says interrupted, with its page; recheck agrees."""
+    (foreign.folder / "slow_wing.py").write_text(SLOW_CHECKER)
+    (foreign.folder / "slow.yaml").write_text(SLOW_SCENARIO)
+    foreign.write(
+        (foreign.folder / "harness.toml").read_text()
+        + '[wings.checkers]\nslow = "slow_wing:Slow"\n[wings.drivers]\nidle = "slow_wing:Idle"\n'
+    )
+    with foreign.start("run", "slow.yaml") as process:
+        wait_for(lambda: (foreign.folder / "started").exists() or process.poll() is not None)
+        began = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err.decode()
+    assert time.monotonic() - began < 5
+    summary = json.loads((foreign.folder / "reports" / "latest" / "summary.json").read_bytes())
+    assert (summary["verdict"], summary["finished"]) == ("ABORTED", "interrupted")
     assert (foreign.folder / "reports" / "latest" / "report.html").is_file()
     assert foreign.harness("recheck", "reports/latest")[0] == 0
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from harness.cli.main import COMMANDS, NOT_YET
+from harness.topology.model import StackInfo
+from harness.topology.stack import Stack
 
 PROJECT = Path(__file__).parents[3]
 Call = Callable[..., tuple[int, str, str]]
@@ -117,6 +119,41 @@ def test_the_doctor_speaks_json(call: Call, tmp_path: Path) -> None:
         assert {"Python", "Chromium", "project"} <= {item["what"] for item in found}
         assert all(set(item) == {"what", "ok", "found", "remedy"} and (item["ok"] or item["remedy"]) for item in found)
     assert {item["what"]: item["ok"] for item in found}["project"] is False
+
+
+def test_the_doctor_only_looks(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the cache, nor anything in the temp dir, is made; the folder that a run would make is named."""
+    for name in ("cache", "temp"):
+        monkeypatch.setenv({"cache": "XDG_CACHE_HOME", "temp": "TMPDIR"}[name], str(tmp_path / name))
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", None)
+    code, out, _ = call(tmp_path, "doctor")
+    assert (code, f"{tmp_path}/cache/evidence-harness/vectors, made by the first run" in out) == (0, True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["temp"]
+
+
+def test_status_tells_address_and_place_of_the_secrets(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both forms name the judged service's address and the folder of the secrets; no secret is shown; outside a project no address."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "admin_key").write_text("5ecret")
+    places = dict.fromkeys(("topology_file", "folder", "socket", "objects_dir", "logs_dir"), tmp_path)
+    info = StackInfo(
+        stack_id="abc", owner="user", profile="embedded", secrets_dir=secrets, ports={"web": 81}, port_variables={},
+        environments={}, supervisor_pid=1, supervisor_start=0.0, **places,
+    )  # fmt: skip
+    monkeypatch.setattr("harness.cli.stack.Stack.find", lambda _stack_id: Stack(info))
+    monkeypatch.setattr("harness.cli.stack.Stack.services", lambda _self: ())
+    project = written(tmp_path, "[target]\nservice = 'web'\n[topology]\nfile = 'x'\n")
+    code, out, _ = call(project, "status", "--json")
+    expected = {"stack": "abc", "url": "http://127.0.0.1:81", "secrets": str(secrets), "services": []}
+    assert (code, json.loads(out)) == (0, expected)
+    said = call(project, "status")[1]
+    assert "http://127.0.0.1:81" in said
+    assert str(secrets) in said
+    assert "5ecret" not in said + out
+    (tmp_path / "harness.toml").unlink()
+    assert json.loads(call(tmp_path, "status", "--json")[1])["url"] == ""
 
 
 def test_requirements_speak_json_and_count_every_id(call: Call, tmp_path: Path) -> None:

@@ -175,6 +175,31 @@ def test_a_batch_the_graph_itself_refuses_is_never_written_later(client: TestCli
     assert stored(site) == (set(), {"write:write-0001": "refused"})
 
 
+def test_a_corrected_write_may_use_its_id_and_key_again(client: TestClient, site: Site) -> None:
+    """Refused by the gate (422) or by the graph (400), nothing is kept under either; what was accepted is 409 with the remedy."""
+    headers = {"Idempotency-Key": "key-00000001"}
+    wrong = a_write(nodes=[{"label": "Condition", "key": "gout", "properties": {}}])
+    site.world.gate.refuses = {"write:write-0001"}
+    problem(client.post(WRITE, json=wrong, headers=headers), 422)
+    site.world.gate.refuses, site.world.graph.refuses = set(), {"write:write-0001"}
+    problem(client.post(WRITE, json=wrong, headers=headers), 400)
+    site.world.graph.refuses = set()
+    corrected = client.post(WRITE, json=a_write(), headers=headers)
+    assert (corrected.status_code, corrected.json()["in_graph"]) == (200, True)
+    assert stored(site) == ({"write:write-0001"}, {"write:write-0001": "applied"})
+    assert client.get(f"/v1/jobs/{corrected.json()['job_id']}").json()["state"] == "completed"
+    assert "send a new" in problem(client.post(WRITE, json=wrong, headers=headers), 409)["detail"]
+    operation = client.get("/openapi.json").json()["paths"]["/v1/kg/write"]["post"]
+    assert "After a refusal nothing is kept" in operation["description"]
+
+
+def test_a_repeated_write_enters_no_second_job(client: TestClient, site: Site) -> None:
+    """However often the same batch is sent, with a key or without."""
+    for headers in ({}, {}, {"Idempotency-Key": "key-00000001"}, {"Idempotency-Key": "key-00000001"}):
+        client.post(WRITE, json=a_write(), headers=headers)
+    assert len(site.world.records.jobs) == 1
+
+
 def test_the_gate_asks_for_nodes_of_durable_batches_only(client: TestClient, site: Site) -> None:
     """A node outside the batch counts as known when a durable batch brings it, also while the graph is away; else it is refused."""
     site.world.gate = Gate()

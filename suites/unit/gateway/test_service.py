@@ -6,8 +6,12 @@ import threading
 import time
 from typing import Any
 
+import httpx
 import jsonschema
+import neo4j
+import psycopg
 import pytest
+import redis
 import schemathesis
 from starlette.testclient import TestClient
 
@@ -96,8 +100,8 @@ def test_a_dossier_has_three_forms_and_an_inert_page(indexed: Site, client: Test
 
 @pytest.mark.parametrize("gone", PROBES)
 def test_readiness_says_down_only_for_what_nothing_works_without(site: Site, client: TestClient, gone: str) -> None:
-    """Records or search away: down, 503 with Retry-After; any other service: degraded, 200. The service is named with its error."""
-    site.probes.faults[gone] = Unavailable(gone, "connection refused")
+    """Records or search away: down, 503 with Retry-After; any other service: degraded, 200. The service is named with its cause."""
+    site.probes.faults[gone] = Unavailable(gone, "connection to 10.0.0.7:5432 refused at 0x7f")
     answer = client.get("/ready")
     down = gone in {"records", "search"}
     assert answer.status_code == (503 if down else 200)
@@ -105,7 +109,57 @@ def test_readiness_says_down_only_for_what_nothing_works_without(site: Site, cli
     body = answer.json()
     assert body["status"] == ("down" if down else "degraded")
     assert {name for name, one in body["services"].items() if not one["ok"]} == {gone}
-    assert "connection refused" in body["services"][gone]["detail"]
+    assert body["services"][gone]["detail"] == "refused"
+    assert "10.0.0.7" not in answer.text
+
+
+def _wrapped(error: Exception) -> Unavailable:
+    outer = Unavailable("graph", "it does not work")
+    outer.__cause__ = error
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (ConnectionRefusedError(111, "no"), "refused"),
+        (redis.exceptions.ConnectionError("Error 111 connecting to 10.0.0.7:6379. Connection refused."), "refused"),
+        (psycopg.OperationalError('connection to server at "10.0.0.7", port 1 failed: Connection refused'), "refused"),
+        (TimeoutError(), "timed out"),
+        (httpx.ReadTimeout("x"), "timed out"),
+        (psycopg.errors.ConnectionTimeout("connection timeout expired"), "timed out"),
+        (psycopg.OperationalError('password authentication failed for user "eh"'), "authentication"),
+        (neo4j.exceptions.AuthError("/secret/path"), "authentication"),
+        (redis.exceptions.AuthenticationError("WRONGPASS"), "authentication"),
+        (RuntimeError("Traceback: /opt/secret.py line 7"), "other"),
+    ],
+    ids=repr,
+)
+def test_readiness_tells_strangers_one_of_four_causes(
+    site: Site, client: TestClient, caplog: pytest.LogCaptureFixture, error: Exception, cause: str
+) -> None:
+    """Whatever a driver says, also behind our own exception: the answer has a word of the document, the log has the text."""
+    for told in (error, _wrapped(error)):
+        site.probes.faults["graph"] = told
+        body = routes_service.Readings(
+            {"records": site.probes.of("records"), "search": site.probes.of("search"), "graph": site.probes.of("graph")}, failpoints=False
+        ).now()
+        assert body.services["graph"].detail == cause
+    assert str(error) in caplog.text
+    known = client.get("/openapi.json").json()["components"]["schemas"]["ServiceState"]["properties"]["detail"]["enum"]
+    assert cause in known
+
+
+@pytest.mark.parametrize("query", ["asthma\nin adults", "asthma\r\n\tin  adults", "\nasthma in adults\n"])
+def test_a_query_pasted_over_lines_is_a_query(indexed: Site, client: TestClient, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    """Line breaks and tabs are blanks to every retriever; what is only white space, or has other control characters, is 400."""
+    asked: list[str] = []
+    bm25 = indexed.world.search.bm25
+    monkeypatch.setattr(indexed.world.search, "bm25", lambda text, *rest: (asked.append(text), bm25(text, *rest))[1])
+    assert client.post("/v1/retrieve", json={"query": query}).status_code == 200
+    assert asked == ["asthma in adults"]
+    for bad in (" \n\t", "asthma\x00", "asthma\x0bx", "\x1basthma", "asthma\x7f"):
+        problem(client.post("/v1/retrieve", json={"query": bad}), 400)
 
 
 def test_readiness_with_everything_there(site: Site, client: TestClient) -> None:

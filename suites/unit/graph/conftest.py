@@ -6,12 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from suites.unit.waiting import wait_for
 from system.platform.ports import GraphBatch, GraphEdge, GraphNode, NodeRef
 from system.stores.graph import BoltGraph
 
@@ -54,13 +54,12 @@ class GraphServer:
             self._process.wait(timeout=10)
 
     def wait_ready(self, graph: BoltGraph) -> None:
-        deadline = time.monotonic() + READY_WITHIN_S
-        pause = time.sleep  # between two questions, never instead of one
-        while not graph.ready():
+        def ready() -> bool:
             assert self._process is not None
             assert self._process.poll() is None, (self._folder / "server.log").read_text(errors="replace")[-2000:]
-            assert time.monotonic() < deadline, "the graph server did not become ready"
-            pause(0.05)
+            return graph.ready()
+
+        wait_for(ready, READY_WITHIN_S, "the graph server")
 
 
 @pytest.fixture(scope="session")

@@ -233,6 +233,21 @@ while True:
 """
 
 
+@pytest.mark.parametrize("tail", [b"", b'{"seq":2,"na'])
+def test_a_journal_is_gone_on_with_behind_its_last_whole_line(tmp_path: Path, tail: bytes) -> None:
+    """A second writer, the first being done, keeps the chain whole and cuts off an open tail; without a line it begins at the first."""
+    path = tmp_path / "journal.jsonl"
+    for lines in ([], ["one", "two"], ["three"]):
+        writer = JournalWriter(path, resume=path.exists())
+        for text in lines:
+            writer.append(Note(trial="", text=text))
+        writer.close()
+        path.write_bytes(path.read_bytes() + (tail if lines else b""))
+    journal = read_journal(path)
+    assert [line.event.text for line in journal.lines if isinstance(line.event, Note)] == ["one", "two", "three"]
+    assert journal.open_tail is bool(tail)
+
+
 def test_a_killed_process_leaves_a_readable_prefix(tmp_path: Path) -> None:
     """After SIGKILL every acknowledged journal line and every flushed sample reads back, in order, without a gap."""
     command = [sys.executable, "-c", WRITE_UNTIL_KILLED, str(tmp_path)]

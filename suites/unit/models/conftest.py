@@ -7,13 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from suites.unit.waiting import wait_for
 from system.models.catalog import PROJECT, SPECS, Kind, default_models_dir
 from system.models.encoder import Encoder
 from system.models.weights import is_prepared
@@ -49,21 +49,20 @@ class Server:
         self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
 
     def wait_until_healthy(self) -> None:
-        deadline = time.monotonic() + START_LIMIT_S
-        while time.monotonic() < deadline and self.process.poll() is None:
+        def healthy() -> bool:
+            assert self.process.poll() is None, f"the server ended with exit status {self.process.poll()}"
             with contextlib.suppress(httpx.TransportError):
-                if self.http.get("/health").status_code == 200:
-                    return
-        raise AssertionError(f"the server is not healthy after {START_LIMIT_S} s, exit status {self.process.poll()}")
+                return self.http.get("/health").status_code == 200
+            return False
+
+        wait_for(healthy, START_LIMIT_S, "a healthy server")
 
     def metric(self, name: str) -> float:
         lines = self.http.get("/metrics").text.splitlines()
         return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
 
     def wait_for_metric(self, name: str, at_least: float) -> None:
-        deadline = time.monotonic() + 10
-        while self.metric(name) < at_least:
-            assert time.monotonic() < deadline, f"{name} stayed below {at_least}"
+        wait_for(lambda: self.metric(name) >= at_least, 10, f"{name} >= {at_least}")
 
     def end(self) -> str:
         """Stop the process; returns what it said on stderr."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from suites.unit.waiting import until
 from system.models.encoder import TokenIds
 from system.models.scheduler import Limits, Overloaded, Scheduler
 
@@ -50,11 +51,6 @@ def scheduled(check: Callable[[Scheduler, Model], Awaitable[None]], **limits: fl
 
     asyncio.run(main())
     return model
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # the condition belongs to another thread
-        await asyncio.sleep(0.001)
 
 
 def test_requests_that_arrive_during_an_inference_share_the_next() -> None:

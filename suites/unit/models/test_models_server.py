@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 
+from suites.unit.waiting import wait_for
 from system.models.catalog import PROJECT, SPECS, Kind
 from system.models.client import HttpDenseModel, HttpSparseModel
 from system.models.encoder import Encoder, dense_vector, sparse_vector
@@ -189,9 +189,7 @@ def test_work_of_a_client_that_went_away_is_dropped(start_server: Callable[..., 
     with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1]))) as raw:
         raw.sendall(b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
         server.wait_for_metric("eh_model_waiting_texts", 100)
-    deadline = time.monotonic() + 20
-    while server.metric("eh_model_waiting_texts") > 0:
-        assert time.monotonic() < deadline
+    wait_for(lambda: server.metric("eh_model_waiting_texts") == 0, 20)
     assert server.metric("eh_model_batch_texts_count") < 195
 
 

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from harness.journal.events import TestOutcome
 from harness.journal.summary import Summary, decode_summary
 from harness.run.recheck import recheck
 from harness.run.view import FolderView
+from suites.unit.waiting import wait_for
 
 CONFIGURATION = """
 requirements = "ids.tsv"
@@ -234,8 +234,34 @@ def test_ctrl_c_leaves_an_aborted_run_that_can_be_read(project: Project) -> None
     assert recheck(latest).problems == ()
 
 
-def wait_for(condition: Callable[[], Any], deadline_s: float = 30.0) -> None:
-    until = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
+SLOW_JUDGE = """
+import pathlib, threading
+from harness.run import run
+whole = run.judge_trials
+def slow(*arguments):
+    if not pathlib.Path('judging').exists():
+        pathlib.Path('judging').touch()
+        threading.Event().wait(60)
+    return whole(*arguments)
+run.judge_trials = slow
+"""
+
+
+def test_ctrl_c_after_the_tests_leaves_a_run_that_can_be_read(project: Project) -> None:
+    """Ctrl-C while the run is judged: pytest's own exit code for it, an interrupted run with its report, and recheck agrees."""
+    folder = project({"shop/test_a.py": "def test_a(harness_session): ...\n", "conftest.py": SLOW_JUDGE})
+    process = subprocess.Popen(command(), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment())
+    try:
+        wait_for(lambda: (folder / "judging").exists() or process.poll() is not None)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in output
+    judged = summary(folder)
+    assert (judged.finished, judged.verdict.value) == ("interrupted", "ABORTED")
+    assert (folder / "reports" / "latest" / "report.html").is_file()
+    assert recheck(folder / "reports" / "latest").problems == ()

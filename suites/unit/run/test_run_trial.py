@@ -29,7 +29,9 @@ from harness.run.registry import Registry, RegistryError
 from harness.run.run import Run
 from harness.run.trial import run_trial
 from harness.run.view import FolderView
+from harness.scenario.catalogue import Reference
 from harness.scenario.model import Scenario
+from suites.unit.waiting import wait_for
 
 PROJECT = Path(harness.__file__).parents[1]
 Make = Callable[..., Run]
@@ -443,10 +445,7 @@ time.sleep(600)
     assert processes.alive(int(pid), float(start_time))
     parent.kill()
     parent.communicate(timeout=10)
-    deadline = time.monotonic() + 10
-    while processes.alive(int(pid), float(start_time)) and time.monotonic() < deadline:
-        threading.Event().wait(0.02)
-    assert not processes.alive(int(pid), float(start_time))
+    wait_for(lambda: not processes.alive(int(pid), float(start_time)), 10)
 
 
 def test_a_spawned_process_is_ended_in_time() -> None:
@@ -465,3 +464,75 @@ def test_events_too_late_are_refused(make_run: Make) -> None:
         pass
     with pytest.raises(Exception, match="too late"):
         run.journal.emit(Note(trial="", text="late"))
+
+
+def interrupted_by(checker_or_publisher: str) -> Any:
+    """Presses Ctrl-C when it is called for the first time, and does what it stands for from then on."""
+    pressed: list[str] = []
+
+    def press() -> None:
+        if not pressed:
+            pressed.append(checker_or_publisher)
+            signal.raise_signal(signal.SIGINT)
+
+    return press
+
+
+def test_ctrl_c_while_trials_are_judged_leaves_a_run_that_says_so(make_run: Make, scenario: Parse, registry: Registry) -> None:
+    """The run is interrupted, its trials are ABORTED, reports are written, and recheck gives the same without judging them either."""
+    press = interrupted_by("picture")
+    original = registry.checker("picture")
+
+    class Pressing(type(original)):  # type: ignore[misc]
+        def check(self, *arguments: Any) -> Any:
+            press()
+            return super().check(*arguments)
+
+    written: list[Summary] = []
+    run = make_run()
+    run.registry = registry.added({Reference("checker", "picture"): Pressing})
+    run.publish(lambda folder, summary: written.append(summary))
+    run_trial(run, scenario())
+    finished = run.finish()
+    assert finished.interrupted
+    assert verdicts(finished.summary) == {"shop.judged": "ABORTED", "run": "ABORTED"}
+    assert (finished.summary.exit_code, written) == (5, [finished.summary])
+    assert recheck(finished.folder, finished.manifest_sha256, registry).problems == ()
+    assert (finished.folder.parent / "latest").resolve() == finished.folder.resolve()
+
+
+def test_ctrl_c_while_reports_are_written_keeps_what_was_judged(make_run: Make, scenario: Parse, registry: Registry) -> None:
+    """Every row stays, the run is interrupted, no report of a completed run is left, and whoever left the run hears of Ctrl-C."""
+    press = interrupted_by("report")
+
+    def publish(folder: Path, summary: Summary) -> None:
+        (folder / f"report.{summary.finished}").write_text("")
+        press()
+
+    run = make_run()
+    run.publish(publish)
+    with pytest.raises(KeyboardInterrupt), run:
+        run_trial(run, scenario())
+    finished = run.finished
+    assert finished is not None
+    rows = verdicts(finished.summary)
+    assert (rows.pop("run"), set(rows.values()), len(rows)) == ("ABORTED", {"PASS"}, 6)
+    assert [path.name for path in finished.folder.glob("report.*")] == ["report.interrupted"]
+    assert recheck(finished.folder, finished.manifest_sha256, registry).problems == ()
+
+
+def test_after_ctrl_c_a_report_that_takes_long_is_cut_off_and_named(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever pressed Ctrl-C does not wait for it: the run is finished at the limit, without that report."""
+    monkeypatch.setattr("harness.run.run.INTERRUPTED_LIMIT_S", 0.1)
+    press = interrupted_by("report")
+
+    def publish(folder: Path, summary: Summary) -> None:
+        press()
+        threading.Event().wait(30)
+
+    run = make_run()
+    run.publish(publish)
+    began = time.monotonic()
+    finished = run.finish()
+    assert time.monotonic() - began < 5
+    assert (finished.interrupted, len(finished.problems), "not done within 0.1 s" in finished.problems[0]) == (True, 1, True)

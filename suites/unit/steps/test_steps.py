@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
-from suites.unit.memory_ports import World
+from suites.unit.memory_ports import Killed, World
 from suites.unit.steps.conftest import FILES, STEPS, Walk
 from system.evidence import steps
 from system.evidence.graph.gate import Gate
@@ -68,7 +69,7 @@ def test_old_events_are_skipped_whatever_the_state(world: World, walk: Walk, pay
     assert len(world.moments) == moments
 
 
-@pytest.mark.parametrize("topic", list(STEPS))
+@pytest.mark.parametrize("topic", list(NEEDS))
 def test_an_event_of_a_deleted_document_is_skipped(world: World, waiting: Waiting, topic: str) -> None:
     """The document or submission is gone: no error, nothing written."""
     event = waiting(topic)
@@ -243,6 +244,71 @@ def test_deleting_may_be_repeated_after_any_interruption(world: World, walk: Wal
     assert (world.records.rows, world.search.documents, world.graph.contributions, world.records.batches) == ({}, {}, {}, {})
     with pytest.raises(NotFound):
         steps.delete_document(doc_id, world.ports())
+
+
+def test_a_removed_document_leaves_no_object(world: World, walk: Walk, payload: bytes) -> None:
+    """Raw bytes, IR and the payload it came in are gone when the removal returns; those of other documents stay."""
+    world.receive("ctgov", FILES["ctgov"].read_bytes(), "2")
+    walk()
+    others = set(world.objects.blobs)
+    world.records.outbox.clear()
+    world.receive("pubmed", payload)
+    walk()
+    (doc_id,) = [one for one in world.records.rows if one.startswith("pubmed")]
+    assert set(world.objects.blobs) > others
+    steps.delete_document(doc_id, world.ports())
+    assert set(world.objects.blobs) == others
+
+
+def test_an_object_that_another_document_names_stays(world: World, walk: Walk, payload: bytes) -> None:
+    """The same content under two documents: it goes with the second."""
+    world.receive("pubmed", payload)
+    walk()
+    (row,) = world.records.rows.values()
+    world.records.rows["other"] = msgspec.structs.replace(row, doc_id="other", ir_object=None)
+    steps.delete_document(row.doc_id, world.ports())
+    assert set(world.objects.blobs) == {row.raw_object}
+    steps.delete_document("other", world.ports())
+    assert world.objects.blobs == {}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_kill_before_the_objects_go_is_made_up_for_by_the_event(world: World, walk: Walk, payload: bytes, times: int) -> None:
+    """Killed behind the ledger's transaction, or the object store away: the worker finishes, once or twice is the same."""
+    world.receive("pubmed", payload)
+    walk()
+    (doc_id,) = world.records.rows
+    calm = len(world.moments)
+    world.kill_at = calm + 6  # graph, index and ledger, before and after each: the next moment is the first object's
+    with pytest.raises(Killed):
+        steps.delete_document(doc_id, world.ports())
+    assert world.records.rows == {}
+    assert world.objects.blobs
+    world.away = {"objects"}
+    event = next(one for one in world.records.outbox if one.topic == "document.deleted")
+    with pytest.raises(Unavailable):
+        STEPS["document.deleted"](event, world.ports())
+    world.away = set()
+    for _ in range(times):
+        assert STEPS["document.deleted"](event, world.ports()) is Outcome.DONE
+    assert world.objects.blobs == {}
+
+
+def test_content_that_comes_again_during_its_removal_is_kept(
+    world: World, walk: Walk, payload: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The removal drops the object just before the new row names it: whoever names it sees to it that it is there."""
+    world.receive("pubmed", payload)
+    create, ports = world.records.create_documents, world.ports()
+
+    def dropped_first(*arguments: Any) -> Any:
+        world.objects.blobs.clear()
+        return create(*arguments)
+
+    monkeypatch.setattr(world.records, "create_documents", dropped_first)
+    STEPS["submission.received"](world.records.outbox[0], ports)
+    (row,) = world.records.rows.values()
+    assert row.raw_object in world.objects.blobs
 
 
 def test_a_deleted_document_can_come_again(world: World, walk: Walk, payload: bytes) -> None:

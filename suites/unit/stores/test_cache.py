@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from system.platform.errors import Unavailable
 from system.platform.settings import Settings
 from system.stores.cache import ValkeyCache
 
@@ -37,7 +38,8 @@ def test_a_cache_that_is_away_looks_like_a_miss(cache: ValkeyCache, cache_engine
     try:
         cache.put("a", b"1", 30)
         assert cache.get("a") is None
-        assert not cache.ping()
+        with pytest.raises(Unavailable, match="cache is unavailable"):
+            cache.ping()
     finally:
         cache_engine.start()
     assert cache.get("a") is None

@@ -283,6 +283,31 @@ def test_a_graph_write_is_staged_then_applied(records: Store) -> None:
     assert [entry.action for entry in records.history("w1")] == ["graph_staged", "graph_applied"]
 
 
+def test_a_repeated_batch_keeps_its_first_job(records: Store) -> None:
+    """One job row a batch, also when it is staged again after a refusal; a key that comes with a repeat is bound to that job."""
+    key = IdempotencyKey("k", "tester", "POST /v1/kg/write", "0" * 64)
+    first = records.stage_graph_batch(batch(), [], "w1", Job("j1", "kg_write", "", "tester"))
+    assert records.stage_graph_batch(batch(), [], "w1", Job("j2", "kg_write", "", "tester"), key).job_id == "j1"
+    records.graph_batch_refused("w1", first.payload_sha256)
+    assert records.stage_graph_batch(batch(), [], "w1", Job("j3", "kg_write", "", "tester")).job_id == "j1"
+    assert records.counts()["jobs"] == 1
+
+
+def test_a_refused_write_may_be_corrected_under_its_id_and_key(records: Store) -> None:
+    """The graph refused it: another batch takes the id and the key; once that is staged, both are bound to it."""
+    keys = [IdempotencyKey("k", "tester", "POST /v1/kg/write", digit * 64) for digit in "01"]
+    first = records.stage_graph_batch(batch(), [], "w1", Job("j1", "kg_write", "", "tester"), keys[0])
+    with pytest.raises(Conflict):
+        records.stage_graph_batch(batch(value=2.0), [], "w1", Job("j2", "kg_write", "", "tester"), keys[1])
+    records.graph_batch_refused("w1", first.payload_sha256)
+    staged = records.stage_graph_batch(batch(value=2.0), [], "w1", Job("j2", "kg_write", "", "tester"), keys[1])
+    assert (staged.batch, staged.status, staged.job_id) == (batch(value=2.0), "staged", "j1")
+    with pytest.raises(Conflict):
+        records.stage_graph_batch(batch(), [], "w1", Job("j3", "kg_write", "", "tester"), keys[0])
+    with pytest.raises(Conflict, match="idempotency key"):
+        records.stage_graph_batch(batch("w2"), [], "w2", Job("j4", "kg_write", "", "tester"), keys[0])
+
+
 def test_a_documents_batch_is_replaced(records: Store) -> None:
     """A document extracted anew stages its new contribution over the old one."""
     enter(records)
@@ -336,6 +361,40 @@ def test_deleting_leaves_only_the_audit_and_the_document_can_come_again(records:
     enter(records, name="s2")
     assert f"created:{DOC}" in {one.event.event_id for one in records.outbox_pending(50)}
     assert records.verify_audit().problems == ()
+
+
+def test_deleting_names_the_objects_and_their_event_in_its_transaction(records: Store) -> None:
+    """Raw, IR and payload; each is dropped once nothing names it, and an object that something names is not."""
+    dropped: list[str] = []
+    enter(records)
+    submit(records, "s2")  # the same payload, not split yet
+    walk(records, "fetching", "fetched", "parsing", "parsed", "validating", "validated", "ir_building")
+    row = records.ledger_row(DOC)
+    assert row is not None
+    records.transition(Transition(DOC, row.version, "ir_ready", (), "ir/y"))
+    assert not records.drop_unnamed("ir/y", lambda: dropped.append("ir/y"))
+    names = records.delete_document(DOC, (), lambda names: event(" ".join(names)))
+    assert names == ("ir/y", "raw/x")
+    assert records.submission("s1") is None
+    assert "ir/y raw/x" in {one.event.event_id for one in records.outbox_pending(50)}
+    assert [records.drop_unnamed(name, lambda name=name: dropped.append(name)) for name in names] == [True, False]
+    assert dropped == ["ir/y"]
+
+
+def test_nobody_names_an_object_while_it_is_dropped(records: Store) -> None:
+    """A submission of the same content waits until the drop has ended, so that what it checks afterwards is the end of it."""
+    order: list[str] = []
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+
+        def drop() -> None:
+            named = pool.submit(lambda: (submit(records), order.append("named")))
+            with pytest.raises(concurrent.futures.TimeoutError):
+                named.result(0.3)
+            order.append("dropped")
+
+        assert records.drop_unnamed("raw/x", drop)
+    assert order == ["dropped", "named"]
+    assert not records.drop_unnamed("raw/x", lambda: order.append("again"))
 
 
 def test_documents_are_listed_in_pages(records: Store) -> None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from harness.topology import Stack, load_topology
+from suites.unit.waiting import reached
 
 neo4j = pytest.importorskip("neo4j")
 psycopg = pytest.importorskip("psycopg")
@@ -172,13 +173,13 @@ def test_engines_of_a_killed_owner_leave_nothing(tmp_path: Path, moment: str) ->
     if moment == "ready":
         assert owner.stdout.readline() == b"ready\n"
     else:
-        assert wait_until(lambda: list(base.glob("eh-*/data/records/*.building")), 20)
+        assert reached(lambda: list(base.glob("eh-*/data/records/*.building")), 20)
     (folder,) = base.glob("eh-*")
     pids = {process.pid for process in psutil.process_iter() if str(folder) in " ".join(_words(process))}
     owner.kill()
     killed = time.monotonic()
     owner.communicate()
-    assert wait_until(lambda: not folder.exists() and not any(str(folder) in " ".join(_words(p)) for p in psutil.process_iter()), 5)
+    assert reached(lambda: not folder.exists() and not any(str(folder) in " ".join(_words(p)) for p in psutil.process_iter()), 5)
     assert time.monotonic() - killed < 5
     table = Path("/proc/sysvipc/shm")
     if table.exists():
@@ -190,12 +191,3 @@ def _words(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def wait_until(condition, deadline_s: float) -> bool:
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

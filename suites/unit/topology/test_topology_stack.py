@@ -22,6 +22,7 @@ from harness.topology.ports import PortLease
 from harness.topology.ports import sweep as sweep_ports
 from harness.topology.registry import user_folder
 from harness.topology.supervisor import _bound_log
+from suites.unit.waiting import reached
 
 OWNER = """
 import sys, time
@@ -32,15 +33,6 @@ stack = Stack.start(load_topology(file, "embedded", file.parent), base_dir=base)
 print(stack.folder, stack.ports["web"], flush=True)
 time.sleep(60)
 """
-
-
-def wait_until(condition, deadline_s: float = 5.0) -> bool:
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def port_is_open(port: int) -> bool:
@@ -118,7 +110,7 @@ def test_a_held_service_stays_down_until_released(stack: Stack) -> None:
     stack.kill("web")
     stack.wait_for("web", lambda status: status.state == "held", 5)
     assert not port_is_open(stack.ports["web"])
-    assert not wait_until(lambda: stack.service("web").pid is not None, 0.5)
+    assert not reached(lambda: stack.service("web").pid is not None, 0.5)
     stack.release("web")
     assert stack.wait_healthy("web", 10).restarts == 1
 
@@ -173,8 +165,8 @@ def test_sigkill_of_the_owner_leaves_nothing(toy_file: Path, tmp_path: Path) -> 
     killed = time.monotonic()
     owner.wait()
     owner.stdout.close()
-    assert wait_until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in [supervisor, *family]), 5)
-    assert wait_until(lambda: not Path(folder).exists(), 5)
+    assert reached(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in [supervisor, *family]), 5)
+    assert reached(lambda: not Path(folder).exists(), 5)
     assert time.monotonic() - killed < 5
     assert not port_is_open(int(port))
     assert list(base.iterdir()) == []
@@ -188,7 +180,7 @@ def test_sigkill_of_the_supervisor_ends_its_services(toy: Topology, tmp_path: Pa
     pids = [status.pid for status in stack.services()]
     os.kill(stack.info.supervisor_pid, signal.SIGKILL)
     if sys.platform == "linux":
-        assert wait_until(lambda: not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids))
+        assert reached(lambda: not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids))
     os.utime(stack.folder, (0, 0))
     sweep(tmp_path)
     assert not stack.folder.exists()
@@ -199,7 +191,7 @@ def test_sigterm_to_the_supervisor_is_an_orderly_stop(toy: Topology, tmp_path: P
     """SIGTERM ends services by their stop signals and removes the folder."""
     stack = Stack.start(toy, base_dir=tmp_path)
     os.kill(stack.info.supervisor_pid, signal.SIGTERM)
-    assert wait_until(lambda: not stack.folder.exists())
+    assert reached(lambda: not stack.folder.exists())
     stack.stop()
 
 

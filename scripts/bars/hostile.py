@@ -16,9 +16,11 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from httpx import Response
 from markdown_it import MarkdownIt
 
 from harness.cli.console import Console
@@ -38,6 +40,7 @@ JOB_LIMIT_S = 120.0
 # C0 without tab and line feed, DEL, C1, bidirectional overrides and isolates: nothing of these may reach a page, XML or terminal.
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 RAW_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+REFUSED = re.compile("[\x00-\x1f\x7f]")  # what the API may refuse in a question or topic
 MIN_SHOWN = 24
 
 
@@ -137,8 +140,7 @@ def answers(api: Api, chromium: Browser, seen: Seen) -> None:
 def data(api: Api, method: str, path: str, body: Any, kind: str, seen: Seen) -> None:
     """A JSON output: it decodes, says that it is JSON, and holds no raw control character."""
     response = api.http.request(method, path, json=body)
-    if response.status_code != 200:
-        seen.problems.append(f"{kind} {path}: answered {response.status_code}: {response.text[:200]}")
+    if not answered(response, body, f"{kind} {path}", seen):
         return
     seen.look(kind, response.text)
     json.loads(response.content)
@@ -146,13 +148,34 @@ def data(api: Api, method: str, path: str, body: Any, kind: str, seen: Seen) -> 
         seen.problems.append(f"{kind} {path}: not JSON as it should be: {response.headers['content-type']}")
 
 
+def answered(response: Response, body: Any, name: str, seen: Seen) -> bool:
+    """Whether there is an output to look at. Only a text with control characters may be refused, and the refusal holds none of them."""
+    if response.status_code == 200:
+        return True
+    if response.status_code == 400 and any(REFUSED.search(text) for text in strings(body)):
+        seen.look("refusal", response.text)
+        if RAW_CONTROL.search(response.content):
+            seen.problems.append(f"{name}: the refusal repeats a control character")
+    else:
+        seen.problems.append(f"{name}: answered {response.status_code}: {response.text[:200]}")
+    return False
+
+
+def strings(body: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, dict | list):
+        for item in body.values() if isinstance(body, dict) else body:
+            yield from strings(item)
+
+
 def dossiers(api: Api, chromium: Browser, request: dict[str, Any], name: str, seen: Seen) -> None:
     """The three forms of one dossier; HTML as served, Markdown rendered as the most permissive reader would."""
     for form in ("json", "html", "markdown"):
         response = api.http.post("/v1/briefing/dossier", json={**request, "format": form})
         kind = f"dossier {form}"
-        if response.status_code != 200:
-            seen.problems.append(f"{kind} {name}: answered {response.status_code}: {response.text[:200]}")
+        if not answered(response, request, f"{kind} {name}", seen):
             continue
         seen.look(kind, response.text)
         if form == "json":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import weakref
 
 from rich.console import Console as RichConsole
 from rich.text import Text
@@ -29,7 +30,10 @@ class Console:
     def __init__(self, *, quiet: bool = False) -> None:
         self._began = time.monotonic()
         # A descriptor of its own: pytest captures the usual one while tests run, and progress must be seen then too.
-        self.err = RichConsole(file=os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace"), highlight=False, soft_wrap=True)
+        descriptor = os.dup(2)
+        weakref.finalize(self, os.close, descriptor)
+        stream = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", closefd=False)
+        self.err = RichConsole(file=stream, highlight=False, soft_wrap=True)
         self.out = RichConsole(highlight=False, soft_wrap=True, quiet=quiet)
 
     def say(self, text: str) -> None:

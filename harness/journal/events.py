@@ -449,6 +449,183 @@ class TrialBlocked(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class LoadMixPlanned(Event, frozen=True, kw_only=True):
+    """Which operations a load step carries, and in what order: fixed before the first request."""
+
+    NAME: ClassVar[str] = "load.mix"
+    trial: TrialId
+    step: str
+    operations: Annotated[tuple[str, ...], _doc("as the samples name them in `op`")]
+    probabilities: Annotated[tuple[float, ...], _doc("of each operation, where nothing came before")]
+    transitions: Annotated[
+        tuple[tuple[float, ...], ...], _doc("row: the principal's operation before, column: its next; none when they are independent")
+    ]
+    principals: int
+    files: Annotated[Mapping[str, str], _doc("SHA-256 of the plan's arrays by their name in the trial's folder")]
+
+
+class LoadStopped(Event, frozen=True, kw_only=True):
+    """A load step ended before its plan did, on purpose: what was planned for later was never intended, so it is no shortfall."""
+
+    NAME: ClassVar[str] = "load.stopped"
+    trial: TrialId
+    step: str
+    at_ns: Ns
+    reason: str
+    planned: Annotated[int, _doc("arrivals of the whole plan")]
+    due: Annotated[int, _doc("arrivals that were due before the stop")]
+
+
+class KneeStep(Event, frozen=True, kw_only=True):
+    """One step of a knee search: an open-loop trial of its own at one rate."""
+
+    NAME: ClassVar[str] = "load.knee_step"
+    trial: TrialId
+    search: Annotated[str, _doc("the step of the scenario that searches")]
+    step: Annotated[str, _doc("the tag of its samples")]
+    rate_per_s: float
+    outcome: Annotated[str, _doc("holds, breaks, inconclusive")]
+    reason: str
+    start_ns: Annotated[Ns, _doc("first intended request that counts")]
+    end_ns: Ns
+    planned: Annotated[int, _doc("requests of the whole step, its early end set aside")]
+    p95_s: Annotated[Seconds, _doc("limit: response time that 95 % of the planned requests keep")]
+    errors: Annotated[float, _doc("limit: share of the planned requests")]
+    shortfall: Annotated[float, _doc("limit: share of the planned requests")]
+    band_s: Annotated[Seconds, _doc("limit of its certificate: canary error and schedule lag")]
+
+
+class LoadGenerator(Event, frozen=True, kw_only=True):
+    """How near one engine process came to its own limits; the checker ``certificate`` judges it."""
+
+    NAME: ClassVar[str] = "load.generator"
+    trial: TrialId
+    step: str
+    worker: Annotated[int, _doc("number of the process, from 0")]
+    cpu_share: Annotated[float, _doc("CPU time over wall time of the process; 1 is a whole core")]
+    connections_most: Annotated[int, _doc("sockets open at once")]
+    connections_max: int
+    connections_refused_by_cap: Annotated[int, _doc("arrivals that had to wait because every connection was in use")]
+    gc_pauses: int
+    gc_total_s: Seconds
+    gc_max_s: Seconds
+    lag_p99_s: Annotated[float, _doc("p99 of the schedule lag, s, as the process saw it; judged from the samples")]
+    peak_rss_bytes: int
+
+
+class Published(Event, frozen=True, kw_only=True):
+    """Something was told to the outside while the run went on: an annotation, a batch of metrics. No verdict depends on it."""
+
+    NAME: ClassVar[str] = "publish.attempted"
+    target: Annotated[str, _doc("grafana, remote_write")]
+    action: Annotated[str, _doc("open, finish, push")]
+    subject: Annotated[str, _doc("which annotation, or how much of what")]
+    outcome: Annotated[str, _doc("done, failed, dropped")]
+    status: Annotated[int, _doc("HTTP status; 0 without an answer")]
+    at_ns: Ns
+    took_s: Seconds
+    detail: str = ""
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """An estimate between its bounds, as a share; null where nothing bounds it."""
+
+    low: float | None
+    value: float | None
+    high: float | None
+
+
+class ComparedSide(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a side's samples came from."""
+
+    name: str
+    kind: str
+    recordings: int = 1
+    requests: int = 0
+    failed: int = 0
+    duration_s: Annotated[float | None, _doc("null when the samples have no times")] = None
+    notes: tuple[str, ...] = ()
+
+
+class ComparisonMade(Event, frozen=True, kw_only=True):
+    """Two sides were compared. A change is B over A minus 1, turned so that more is worse."""
+
+    NAME: ClassVar[str] = "comparison.made"
+    a: ComparedSide
+    b: ComparedSide
+    metric: str
+    unit: str
+    answer: Annotated[str, _doc("regressed, not regressed, cannot tell")]
+    verdict: Verdict
+    cause: str
+    gate: Annotated[float, _doc("share that must not be lost")]
+    change: Estimate
+    rounds: int
+    rounds_max: int
+    more_rounds: Annotated[int | None, _doc("rounds that would decide; null when none would, or it is decided")]
+    false_alarm: Annotated[float, _doc("promised over all rounds, peeking included")]
+    false_pass: float
+    noise: Annotated[float | None, _doc("standard deviation of one measurement, share")] = None
+    control: str = ""
+    control_change: Estimate | None = None
+    control_moved: Annotated[str, _doc("why the machine is not to be believed; empty when the control stood still")] = ""
+    confidence: Annotated[float, _doc("of the figures' intervals")] = 0.95
+    seed: int = 0
+    duration_s: Seconds | None = None
+
+
+class ComparedFigure(Event, frozen=True, kw_only=True):
+    """One figure of both sides; ``ratio`` is B over A, not turned."""
+
+    NAME: ClassVar[str] = "comparison.figure"
+    figure: str
+    unit: Annotated[str, _doc("s, 1/s, share")]
+    a: Annotated[float | None, _doc("null when the samples cannot give it")]
+    b: float | None
+    never: Annotated[tuple[str, ...], _doc("sides where requests that never ended reach the figure")] = ()
+    ratio: Estimate | None = None
+    note: str = ""
+
+
+class ComparedRound(Event, frozen=True, kw_only=True):
+    """One round of a sequential comparison, and what was known after it."""
+
+    NAME: ClassVar[str] = "comparison.round"
+    number: int
+    first: Annotated[str, _doc("A or B: which was measured first")]
+    a: float
+    b: float
+    change: Estimate
+    answer: str
+    control_a: float | None = None
+    control_b: float | None = None
+
+
+class TrendMade(Event, frozen=True, kw_only=True):
+    """One metric over past runs, the oldest first."""
+
+    NAME: ClassVar[str] = "trend.made"
+    metric: str
+    unit: str
+    runs: tuple[str, ...]
+    started: Annotated[tuple[str, ...], _doc("UTC")]
+    values: tuple[float, ...]
+    skipped: Annotated[tuple[str, ...], _doc("runs left out, and why")] = ()
+
+
+class TrendChanged(Event, frozen=True, kw_only=True):
+    """A lasting step in a trend: from ``run`` on the figure is another one."""
+
+    NAME: ClassVar[str] = "trend.changed"
+    metric: str
+    index: int
+    run: str
+    before: float
+    after: float
+    change: Annotated[float, _doc("after over before minus 1")]
+    p_value: float
+
+
 def _leaves(base: type[Event]) -> list[type[Event]]:
     return list(base.__subclasses__())
 

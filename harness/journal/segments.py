@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
+import io
 import os
 import queue
 import threading
@@ -13,7 +16,6 @@ from typing import Any, Protocol, Self
 import pyarrow as pa
 
 from harness.core.clock import NS_PER_S, Clock, SystemClock
-from harness.core.jsonio import sha256_file
 from harness.journal.events import Event, SamplesSegment
 
 FOLDER = "segments"
@@ -55,7 +57,34 @@ WRITES = pa.schema(
         ("found", pa.bool_()),
     ]
 )
-SCHEMAS: Mapping[str, pa.Schema] = {"requests": REQUESTS, "canary": CANARY, "writes": WRITES}
+STREAM_EVENTS = pa.schema(
+    [
+        ("op", _WORD),
+        ("step", _WORD),
+        ("request_id", pa.string()),
+        ("number", pa.int32()),  # of the event within its answer, from 0
+        ("at_ns", pa.int64()),
+        ("event_gap", pa.float64()),  # s since the event before it; null for the first
+    ]
+)
+ANSWERS = pa.schema(
+    [
+        ("op", _WORD),
+        ("step", _WORD),
+        ("intended_ns", pa.int64()),
+        ("request_id", pa.string()),
+        ("request", pa.int32()),  # number of the planned request, so that an oracle knows what was asked
+        ("status", pa.int16()),
+        ("body", pa.binary()),
+    ]
+)
+SCHEMAS: Mapping[str, pa.Schema] = {
+    "requests": REQUESTS,
+    "canary": CANARY,
+    "writes": WRITES,
+    "stream_events": STREAM_EVENTS,
+    "answers": ANSWERS,
+}
 
 
 class Emits(Protocol):
@@ -64,11 +93,14 @@ class Emits(Protocol):
     def emit(self, event: Event, *, sync: bool = False) -> None: ...
 
 
+Encode = Callable[[], pa.RecordBatch]
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Job:
-    """Rows on their way to the file: columns by name, and whether the segment ends with them."""
+    """Rows on their way to the file: what makes their batch (none: only closes), and whether the segment ends with them."""
 
-    columns: Mapping[str, list[Any]]
+    encode: Encode | None
     opened_ns: int
     now_ns: int
     closes: bool
@@ -79,7 +111,8 @@ class SegmentWriter:
     """Appends rows of one stream; thread-safe. Missing columns are null; an unknown column is an error.
 
     ``append`` only keeps the row (microseconds): a thread encodes, writes, syncs and journals, so that a slow disk does
-    not delay the next request. Files: ``<run folder>/segments/<trial>.<stream>.<pid>-<number>.arrows``.
+    not delay the next request. Who has many rows at once gives them with ``extend``, unencoded.
+    Files: ``<run folder>/segments/<trial>.<stream>.<pid>-<number>.arrows``.
     """
 
     def __init__(self, stream: str, schema: pa.Schema, run_folder: Path, emitter: Emits, *, trial: str, clock: Clock | None = None) -> None:
@@ -106,6 +139,23 @@ class SegmentWriter:
             if now - self._flushed_ns >= FLUSH_NS:
                 self._hand_over(now)
 
+    def extend(self, rows: int, encode: Encode) -> None:
+        """Add ``rows`` rows that ``encode`` makes a record batch of this stream's schema of, later, in the writing thread.
+
+        They reach the kernel as soon as that thread comes to them. Raises what the writing of earlier rows raised.
+        """
+        with self._lock:
+            now = self._clock.monotonic_ns()
+            if self._rows and (now - self._opened_ns >= SEGMENT_NS or self._rows + rows > MAX_ROWS):
+                self._hand_over(now, closes=True)
+            elif self._columns[self._schema.names[0]]:
+                self._hand_over(now)  # what was appended before comes before
+            if not self._rows:
+                self._opened_ns = now
+            self._rows += rows
+            self._flushed_ns = now
+            self._scribe.take(_Job(encode, self._opened_ns, now, closes=False))
+
     def flush(self) -> None:
         """Wait until everything appended so far is in the kernel's hands: it then survives SIGKILL."""
         self._finish_jobs(closes=False)
@@ -126,7 +176,8 @@ class SegmentWriter:
         self._flushed_ns = now
         if closes:
             self._rows = 0
-        self._scribe.take(_Job(columns, self._opened_ns, now, closes, done))
+        encode = functools.partial(_encoded, columns, self._schema) if columns[self._schema.names[0]] else None
+        self._scribe.take(_Job(encode, self._opened_ns, now, closes, done))
 
     def _finish_jobs(self, *, closes: bool) -> None:
         done = threading.Event()
@@ -135,6 +186,10 @@ class SegmentWriter:
         if not done.wait(DRAIN_S):
             raise TimeoutError(f"samples were not written within {DRAIN_S:g} s")
         self._scribe.raise_error()
+
+
+def _encoded(columns: Mapping[str, list[Any]], schema: pa.Schema) -> pa.RecordBatch:
+    return pa.record_batch([pa.array(columns[field.name], type=field.type) for field in schema], schema=schema)
 
 
 class _Scribe:
@@ -181,11 +236,11 @@ class _Scribe:
                     job.done.set()
 
     def _write(self, job: _Job) -> None:
-        if job.columns[self._schema.names[0]]:
+        if job.encode is not None:
+            batch = job.encode()
             if self._open is None:
                 self._open = self._start(job.opened_ns)
-            arrays = [pa.array(job.columns[field.name], type=field.type) for field in self._schema]
-            self._open.write(pa.record_batch(arrays, schema=self._schema), job.now_ns)
+            self._open.write(batch, job.now_ns)
         if job.closes and self._open is not None:
             segment, self._open = self._open, None
             self._emitter.emit(self._closed(segment))
@@ -213,26 +268,39 @@ class _Scribe:
 
 
 class _OpenSegment:
-    """The file being written: each batch goes to the kernel at once, so that a SIGKILL loses none of it."""
+    """The file being written: each batch goes to the kernel at once, so that a SIGKILL loses none of it.
+
+    Hashed while it is written: reading it again when it is closed would cost a busy core milliseconds at once.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema, now: int) -> None:
         self.path, self.opened_ns, self.last_ns, self.rows = path, now, now, 0
         self._file = path.open("xb")
+        self._digest = hashlib.sha256()
+        self._fresh = io.BytesIO()  # what Arrow wrote since the last batch went out
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=False)
-        self._writer = pa.ipc.new_stream(pa.PythonFile(self._file, mode="w"), schema, options=options)
+        self._writer = pa.ipc.new_stream(pa.PythonFile(self._fresh, mode="w"), schema, options=options)
 
     def write(self, batch: pa.RecordBatch, now: int) -> None:
         self._writer.write_batch(batch)
-        self._file.flush()
+        self._hand_to_kernel()
         self.rows += batch.num_rows
         self.last_ns = now
 
+    def _hand_to_kernel(self) -> None:
+        fresh = self._fresh.getvalue()
+        self._fresh.seek(0)
+        self._fresh.truncate()
+        self._digest.update(fresh)
+        self._file.write(fresh)
+        self._file.flush()
+
     def close(self) -> str:
         self._writer.close()
-        self._file.flush()
+        self._hand_to_kernel()
         os.fdatasync(self._file.fileno())
         self._file.close()
-        return sha256_file(self.path)
+        return self._digest.hexdigest()
 
 
 def read_segment(path: Path) -> tuple[pa.Table, bool]:

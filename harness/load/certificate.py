@@ -1,8 +1,10 @@
 """The checker ``certificate``: may the latency figures of this trial be believed?
 
-Looks only at the samples. Three statements, each able to make latency checks INCONCLUSIVE with its cause:
-the canary's p95 error is at most 5 % of the tightest limit judged; nothing that was intended stayed unsent and the rate was
-reached; the schedule lag's p99 is at most 5 % of that limit. None of them says anything about the system.
+Four statements, each able to make latency checks INCONCLUSIVE with its cause, and nothing else: the canary's p95 error is at most 5 %
+of the tightest limit judged; nothing that was intended stayed unsent and every planned request has its row; the schedule lag's p99
+is at most 5 % of that limit; no engine process came to its own limits (CPU, connections, pauses of its garbage collector). The first
+three come from the samples, the last from what the processes say of themselves. None of them says anything about the system; 429s are
+counted beside them.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ import pyarrow.compute as pc
 
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
+from harness.journal.events import LoadFinished, LoadGenerator
 from harness.run.protocols import CheckRow, RunView
 
 BAND_SHARE = 0.05
+OURS = "ours"  # the engine whose samples these are
 CANARY_SAMPLES_MIN = 200  # p95 needs 10/(1-0.95)
-SHORTFALL_MAX = 0.0
+CPU_SHARE_MAX = 0.9  # of a core: above it nobody knows what the generator would have sent
 
 
 class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +44,8 @@ class CertificateChecker:
         rows = [
             _canary_row(view.samples("canary", trial), band_ms),
             _lag_row(view.samples("requests", trial), band_ms),
-            _shortfall_row(view.samples("requests", trial)),
+            _shortfall_row(view.samples("requests", trial), _intended(view, trial)),
+            _saturation_row(_generators(view, trial), band_ms),
         ]
         return [
             CheckRow(
@@ -93,16 +98,53 @@ def _lag_row(samples: Any, band_ms: float) -> Row:
     return "schedule_lag", Verdict.PASS, value, limit, ""
 
 
-def _shortfall_row(samples: Any) -> Row:
-    total = samples.num_rows
+def _shortfall_row(samples: Any, intended: int) -> Row:
+    """``intended``: what the generators say was due; a row that is missing was never sent for all we know."""
+    total = max(samples.num_rows, intended)
     limit = "every intended request is sent"
     if total == 0:
         return "shortfall", Verdict.VACUOUS, "no requests", limit, "nothing was intended"
-    unsent = int(pc.sum(pc.equal(samples["outcome"], "unsent")).as_py() or 0)
-    value = f"{total - unsent} of {total} sent"
-    if unsent / total > SHORTFALL_MAX:
-        return "shortfall", Verdict.INCONCLUSIVE, value, limit, f"{unsent} intended requests were never sent"
+    lost = total - samples.num_rows
+    unsent = lost + (int(pc.sum(pc.equal(samples["outcome"], "unsent")).as_py() or 0) if samples.num_rows else 0)
+    limited = int(pc.sum(pc.equal(samples["outcome"], "rate_limited")).as_py() or 0) if samples.num_rows else 0
+    value = f"{total - unsent} of {total} sent" + (f", {limited} rate-limited" if limited else "")
+    if unsent:
+        cause = f"{unsent} intended requests were never sent" + (f", {lost} of them have no row" if lost else "")
+        return "shortfall", Verdict.INCONCLUSIVE, value, limit, cause
     return "shortfall", Verdict.PASS, value, limit, ""
+
+
+def _intended(view: RunView, trial: str) -> int:
+    """Over all steps; 0 where the engine was ended before it could say. Other engines leave no rows here."""
+    finished = [item.event for item in view.events(LoadFinished.NAME, trial=trial)]
+    return sum(event.intended for event in finished if isinstance(event, LoadFinished) and event.engine == OURS)
+
+
+def _generators(view: RunView, trial: str) -> list[LoadGenerator]:
+    found = [item.event for item in view.events(LoadGenerator.NAME, trial=trial)]
+    return [event for event in found if isinstance(event, LoadGenerator)]
+
+
+def _saturation_row(generators: Sequence[LoadGenerator], band_ms: float) -> Row:
+    limit = f"CPU <= {CPU_SHARE_MAX:.0%} of a core, connections below their cap, no GC pause above {band_ms:.1f} ms"
+    if not generators:
+        return "saturation", Verdict.VACUOUS, "no generator", limit, "no engine process said how busy it was"
+    busiest = max(generators, key=lambda event: event.cpu_share)
+    most = max(generators, key=lambda event: event.connections_most / event.connections_max)
+    pause_ms = max(event.gc_max_s for event in generators) * 1000
+    waited = sum(event.connections_refused_by_cap for event in generators)
+    value = (
+        f"CPU {busiest.cpu_share:.0%}, connections {most.connections_most} of {most.connections_max}, "
+        f"{sum(event.gc_pauses for event in generators)} GC pauses, longest {pause_ms:.1f} ms"
+    )
+    causes = []
+    if busiest.cpu_share > CPU_SHARE_MAX:
+        causes.append(f"engine process {busiest.worker} used {busiest.cpu_share:.0%} of a core: give the step more `processes`")
+    if waited:
+        causes.append(f"{waited} arrivals waited because all connections were in use: raise `connections_max`")
+    if pause_ms > band_ms:
+        causes.append(f"the garbage collector of the generator paused it for {pause_ms:.1f} ms")
+    return "saturation", Verdict.INCONCLUSIVE if causes else Verdict.PASS, value, limit, "; ".join(causes)
 
 
 class Bodies(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

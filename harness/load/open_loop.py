@@ -1,46 +1,79 @@
-"""The driver ``open_loop``: plans arrivals, starts the canary's server and the engine, and journals what was planned and said."""
+"""The driver ``open_loop``: plans arrivals, starts the canary's server and the engine, and journals what was planned and said.
+
+A plan is *offsets and a choice for each*: when every request is due, and which of the plan's requests it is (``Planned``). Whoever has
+another shape or mix makes another ``Planned`` and gives it to ``drive``.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import select
-import subprocess
-import sys
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+import dataclasses
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from harness.core.errors import HarnessError
-from harness.core.units import Duration, Rate
-from harness.journal.events import LoadFinished, LoadPlanned, Window
-from harness.load.arrivals import NS, Shape, choices, offsets
-from harness.load.engine import CanaryPlan, EnginePlan
-from harness.load.requests import bodies, local_address, request_kind
-from harness.run.processes import spawn
+from harness.core.errors import Blocked, UsageError
+from harness.core.units import Duration
+from harness.journal.events import LoadFinished, LoadGenerator, LoadMixPlanned, LoadPlanned, LoadStopped, Window
+from harness.load.engine.fleet import LEAD_S, PROCESSES_MAX, CanaryServer, Fleet
+from harness.load.engine.plan import CONNECTIONS_MAX, MAX_ARRIVALS, CanaryPlan, EnginePlan, Said
+from harness.load.requests import Address, PlannedRequest, RequestKind, local_address
+from harness.load.shape.pieces import NS, Offsets
+from harness.load.shape.plan import Arrivals, load_plan
 from harness.run.protocols import MetricSpec, StepContext
+from harness.run.timeline import Rehearsal, StepTimeline
 
 CANARY_RATE_MIN_PER_S = 20.0
 CANARY_SHARE = 0.01
-CANARY_DELAY_MS = 5.0
-LEAD_S = 0.1  # between telling the engine its start and the first arrival
-START_S = 30.0  # bounds the start of a process on a busy machine
+AHEAD_S = 0.05  # connections opened before the first arrival: what this long brings
+AHEAD_MIN, AHEAD_MAX = 4, 256
 TAGS = ("op", "step", "outcome")
+METRICS = (
+    MetricSpec("response_time", "s", "samples:requests", TAGS),
+    MetricSpec("service_time", "s", "samples:requests", TAGS),
+    MetricSpec("first_byte_time", "s", "samples:requests", TAGS),
+    MetricSpec("schedule_lag", "s", "samples:requests", TAGS),
+    MetricSpec("errors", "%", "samples:requests", TAGS),
+    MetricSpec("event_gap", "s", "samples:stream_events", ("op", "step")),
+)
 
 
-class OpenLoop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Arrivals at a rate, whatever the answers do. ``duration`` counts from the end of ``warmup``."""
+class OpenLoop(Arrivals, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Arrivals as planned, whatever the answers do (``Arrivals`` says which and when).
 
-    rate: Rate
-    duration: Duration
-    requests: str
-    warmup: Duration = Duration.parse("0 s")
-    shape: Shape = "constant"
+    ``processes``: engine processes that share the plan, for rates above what one core can send. ``drain``: how long answers are
+    waited for after the last arrival (to their time-out when not given); what is unanswered then is censored.
+    """
+
     timeout: Duration = Duration.parse("10 s")
     seed_stream: str = "load"
+    processes: Annotated[int, msgspec.Meta(ge=1, le=PROCESSES_MAX)] = 1
+    connections_max: Annotated[int, msgspec.Meta(ge=1, le=50_000)] = CONNECTIONS_MAX
+    drain: Duration | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Planned:
+    """What is fixed before the first request. ``choices[i]`` is the place in ``requests`` of the arrival due at ``offsets_ns[i]``.
+
+    ``rate_per_s`` is the mean the plan is named by; ``warmup_s`` the part that belongs to no figure.
+    """
+
+    offsets_ns: Offsets
+    choices: npt.NDArray[np.int32]
+    requests: Sequence[PlannedRequest]
+    kinds: Sequence[RequestKind]
+    rate_per_s: float
+    duration_s: float  # with the warm-up
+    warmup_s: float
+    timeout_s: float
+    processes: int = 1
+    connections_max: int = CONNECTIONS_MAX
+    canary_least_per_s: float = CANARY_RATE_MIN_PER_S
+    drain_s: float | None = None
 
 
 class OpenLoopDriver:
@@ -48,69 +81,127 @@ class OpenLoopDriver:
 
     name: ClassVar[str] = "open_loop"
     parameters: ClassVar[type[msgspec.Struct]] = OpenLoop
-    metrics: ClassVar[tuple[MetricSpec, ...]] = (
-        MetricSpec("response_time", "s", "samples:requests", TAGS),
-        MetricSpec("service_time", "s", "samples:requests", TAGS),
-        MetricSpec("schedule_lag", "s", "samples:requests", TAGS),
-        MetricSpec("errors", "%", "samples:requests", TAGS),
-    )
+    metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     requires: ClassVar[frozenset[str]] = frozenset({"target"})
 
     def run(self, context: StepContext, parameters: OpenLoop) -> None:
         """Raises ``UsageError`` for an unknown request kind, ``HarnessError`` when the engine did not finish its plan."""
-        address = local_address(context.target.base_url)
-        kind = request_kind(context.configuration, parameters.requests)
-        kind = msgspec.structs.replace(kind, path=address.prefix + kind.path)
-        pool = bodies(kind, context.project)
-        total_s = parameters.warmup.seconds + parameters.duration.seconds
-        due = offsets(parameters.shape, parameters.rate.per_second, total_s, context.seed)
-        np.save(context.folder / f"{context.step}.offsets.npy", due)
-        np.save(context.folder / f"{context.step}.choices.npy", choices(len(due), len(pool), context.seed))
-        canary_rate = max(CANARY_RATE_MIN_PER_S, CANARY_SHARE * parameters.rate.per_second)
-        with _Canary(context) as canary:
-            plan = EnginePlan(
-                trial=context.trial,
-                step=context.step,
-                host=address.host,
-                port=address.port,
-                kind=kind,
-                bodies=tuple(body.decode() for body in pool),
-                key_header=context.target.key_header,
-                offsets_file=str(context.folder / f"{context.step}.offsets.npy"),
-                choices_file=str(context.folder / f"{context.step}.choices.npy"),
-                timeout_s=parameters.timeout.seconds,
-                duration_s=total_s,
-                canary=CanaryPlan("127.0.0.1", canary.port, canary_rate),
-                address=context.address,
-                run_folder=str(context.run_folder),
-            )
-            context.journal.emit(_planned(context, parameters, len(due), canary_rate))
-            with _Engine(context, plan, context.target.keys.get(kind.key, "")) as engine:
-                start_ns = context.now_ns() + round(LEAD_S * NS)
-                _emit_phases(context, start_ns, start_ns + parameters.warmup.ns, start_ns + round(total_s * NS))
-                said = engine.run(start_ns, total_s + plan.timeout_s + 15)
-        context.journal.emit(
-            LoadFinished(
-                trial=context.trial,
-                step=context.step,
-                engine="ours",
-                intended=int(said["intended"]),
-                sent=int(said["sent"]),
-                completed=int(said["completed"]),
-                cpu_share=float(said["cpu_share"]),
-            )
-        )
+        plan, mix = planned_step(context, parameters)
+        context.journal.emit(mix)
+        drive(context, plan)
+
+    def rehearse(self, rehearsal: Rehearsal, parameters: OpenLoop) -> StepTimeline:
+        """What ``run`` would send with that seed."""
+        planned = load_plan(parameters, rehearsal.configuration, rehearsal.project, rehearsal.seed)
+        return StepTimeline(round(parameters.window * NS), planned.sendings())
 
 
-def _planned(context: StepContext, parameters: OpenLoop, count: int, canary_rate: float) -> LoadPlanned:
+def planned_step(context: StepContext, parameters: OpenLoop) -> tuple[Planned, LoadMixPlanned]:
+    """The plan of a step, its arrays stored in the trial's folder, and the event that vouches for them."""
+    planned = load_plan(parameters, context.configuration, context.project, context.seed)
+    _one_address(context, planned.kinds)
+    total_s = float(parameters.window)
+    plan = Planned(
+        offsets_ns=planned.offsets,
+        choices=planned.choices,
+        requests=planned.requests,
+        kinds=planned.kinds,
+        rate_per_s=planned.rate_per_s(total_s),
+        duration_s=total_s,
+        warmup_s=parameters.warmup.seconds,
+        timeout_s=parameters.timeout.seconds,
+        processes=parameters.processes,
+        connections_max=parameters.connections_max,
+        drain_s=None if parameters.drain is None else parameters.drain.seconds,
+    )
+    return plan, planned.event(context.trial, context.step, planned.store(context.folder, context.step))
+
+
+def drive(context: StepContext, planned: Planned, until: Callable[[], str] = lambda: "") -> Sequence[Said]:
+    """Send a plan: canary's server, engine processes, journal. Raises ``HarnessError`` when an engine did not finish it.
+
+    A reason that ``until`` gives ends the plan early: arrivals that are not due yet are then no shortfall (``load.stopped`` says so).
+    """
+    if len(planned.offsets_ns) > MAX_ARRIVALS:
+        raise UsageError(f"the plan has {len(planned.offsets_ns)} requests; at most {MAX_ARRIVALS}", remedy="lower rate or duration")
+    share = planned.rate_per_s / planned.processes
+    canary_rate = max(planned.canary_least_per_s, CANARY_SHARE * share)
+    with CanaryServer(context) as canary:
+        context.journal.emit(_planned_event(context, planned, canary_rate * planned.processes))
+        plan = _engine_plan(context, planned, CanaryPlan("127.0.0.1", canary.port(), canary_rate))
+        with Fleet(context, plan, planned.processes, context.target.keys) as fleet:
+            start_ns = context.now_ns() + round(LEAD_S * NS)
+            _emit_phases(context, start_ns, start_ns + round(planned.warmup_s * NS), start_ns + round(planned.duration_s * NS))
+            said = fleet.run(start_ns, until)
+            if fleet.stopped is not None:
+                context.journal.emit(_stopped_event(context, planned, fleet.stopped, said))
+    _emit_finished(context, said)
+    return said
+
+
+def _engine_plan(context: StepContext, planned: Planned, canary: CanaryPlan) -> EnginePlan:
+    address = _one_address(context, planned.kinds)
+    files = {name: context.folder / f"{context.step}.{name}.npy" for name in ("offsets", "choices")}
+    np.save(files["offsets"], planned.offsets_ns)
+    np.save(files["choices"], planned.choices)
+    ahead = round(planned.rate_per_s / planned.processes * AHEAD_S)
+    return EnginePlan(
+        trial=context.trial,
+        step=context.step,
+        host=address.host,
+        port=address.port,
+        kinds=tuple(msgspec.structs.replace(kind, path=_path(address, kind)) for kind in planned.kinds),
+        requests=tuple(planned.requests),
+        key_header=context.target.key_header,
+        offsets_file=str(files["offsets"]),
+        choices_file=str(files["choices"]),
+        timeout_s=planned.timeout_s,
+        duration_s=planned.duration_s,
+        warmup_s=planned.warmup_s,
+        canary=canary,
+        run_folder=str(context.run_folder),
+        project=str(context.project),
+        connections_max=planned.connections_max,
+        drain_s=planned.drain_s,
+        connections_ahead=min(max(ahead, AHEAD_MIN), AHEAD_MAX, planned.connections_max),
+    )
+
+
+def _one_address(context: StepContext, kinds: Sequence[RequestKind]) -> Address:
+    """The address all kinds of a plan share; ``UsageError`` when they do not, ``Blocked`` when nothing here speaks their protocol."""
+    addresses = {local_address(kind.base_url or context.target.base_url) for kind in kinds}
+    spoken = {kind.is_grpc for kind in kinds}
+    if len(addresses) != 1 or len(spoken) != 1:
+        raise UsageError("the kinds of one plan go to different addresses or protocols", remedy="give each its own step")
+    if spoken == {True} and importlib.util.find_spec("grpc") is None:
+        raise Blocked("the package grpcio is not installed: pip install 'evidence-harness[grpc]'")
+    return addresses.pop()
+
+
+def _path(address: Address, kind: RequestKind) -> str:
+    return kind.path if kind.is_grpc else address.prefix + kind.path
+
+
+def _stopped_event(context: StepContext, planned: Planned, stopped: tuple[int, str], said: Sequence[Said]) -> LoadStopped:
+    return LoadStopped(
+        trial=context.trial,
+        step=context.step,
+        at_ns=stopped[0],
+        reason=stopped[1],
+        planned=len(planned.offsets_ns),
+        due=sum(one.intended for one in said),
+    )
+
+
+def _planned_event(context: StepContext, planned: Planned, canary_rate: float) -> LoadPlanned:
     return LoadPlanned(
         trial=context.trial,
         step=context.step,
         engine="ours",
-        rate_per_s=parameters.rate.per_second,
-        warmup_s=parameters.warmup.seconds,
-        duration_s=parameters.duration.seconds,
-        requests=count,
+        rate_per_s=planned.rate_per_s,
+        warmup_s=planned.warmup_s,
+        duration_s=planned.duration_s - planned.warmup_s,
+        requests=len(planned.offsets_ns),
         canary_rate_per_s=canary_rate,
     )
 
@@ -123,82 +214,34 @@ def _emit_phases(context: StepContext, start_ns: int, warm_ns: int, end_ns: int)
             context.journal.emit(Window(trial=context.trial, kind="phase", name=name, start_ns=begin, end_ns=finish, tags=tags))
 
 
-class _Process:
-    """A process of this driver that says its first line when it is ready; ended, with its pipes, when the block is left."""
-
-    def __init__(self, context: StepContext, command: list[str], environment: Mapping[str, str], stderr: int | None) -> None:
-        self._context = context
-        self._spawned = spawn(
-            [sys.executable, "-m", *command],
-            folder=context.project,
-            environment={**os.environ, **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
+def _emit_finished(context: StepContext, said: Sequence[Said]) -> None:
+    for one in said:
+        context.journal.emit(
+            LoadGenerator(
+                trial=context.trial,
+                step=context.step,
+                worker=one.worker,
+                cpu_share=one.cpu_share,
+                connections_most=one.connections_most,
+                connections_max=one.connections_max,
+                connections_refused_by_cap=one.connections_refused_by_cap,
+                gc_pauses=one.gc_pauses,
+                gc_total_s=one.gc_total_s,
+                gc_max_s=one.gc_max_s,
+                lag_p99_s=one.lag_p99_s,
+                peak_rss_bytes=one.peak_rss_bytes,
+            )
         )
-        self._process = self._spawned.process
-        try:
-            self._said = self._first_line(command[0])
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._spawned.end()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()  # type: ignore[union-attr]  # both are pipes
-
-    def _first_line(self, name: str) -> bytes:
-        assert self._process.stdout is not None
-        deadline_ns = self._context.now_ns() + round(START_S * NS)
-        while not select.select([self._process.stdout], [], [], 0.1)[0]:
-            if self._context.stop():
-                raise HarnessError(f"the trial was ended before {name} was ready")
-            if self._context.now_ns() > deadline_ns:
-                raise HarnessError(f"{name} was not ready within {START_S:g} s")
-        line: bytes = self._process.stdout.readline()
-        if not line.endswith(b"\n"):
-            raise HarnessError(f"{name} did not start (exit {self._spawned.end()}); its message is above")
-        return line
-
-
-class _Canary(_Process):
-    """The canary's server process and its port."""
-
-    def __init__(self, context: StepContext) -> None:
-        super().__init__(context, ["harness.load.canary", "--delay-ms", str(CANARY_DELAY_MS)], {}, None)
-        self.port = int(self._said)
-
-
-class _Engine(_Process):
-    """The engine process, loaded and waiting for its start."""
-
-    def __init__(self, context: StepContext, plan: EnginePlan, key: str) -> None:
-        path = context.folder / f"{context.step}.engine.json"
-        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(plan, address="")))
-        super().__init__(context, ["harness.load.engine", str(path)], {"EH_LOAD_KEY": key, "EH_JOURNAL_ADDRESS": plan.address}, None)
-
-    def run(self, start_ns: int, limit_s: float) -> Mapping[str, Any]:
-        """Let it begin at ``start_ns``, wait for its end or the trial's; its last line is what it says of itself."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):  # it died: its exit code says so below
-            self._process.stdin.write(b"%d\n" % start_ns)
-            self._process.stdin.flush()
-        self._await_end(limit_s)
-        lines = self._process.stdout.read().splitlines()
-        if self._process.returncode != 0 or not lines:
-            raise HarnessError(f"the load engine failed with exit {self._process.returncode}; its message is above")
-        said: Mapping[str, Any] = json.loads(lines[-1])
-        return said
-
-    def _await_end(self, limit_s: float) -> None:
-        deadline_ns = self._context.now_ns() + round(limit_s * NS)
-        while self._process.poll() is None:
-            if self._context.stop() or self._context.now_ns() > deadline_ns:
-                raise HarnessError("the load engine was ended before its plan was done")
-            self._context.wait(0.1)
+    limited = sum(one.rate_limited for one in said)
+    context.journal.emit(
+        LoadFinished(
+            trial=context.trial,
+            step=context.step,
+            engine="ours",
+            intended=sum(one.intended for one in said),
+            sent=sum(one.sent for one in said),
+            completed=sum(one.completed for one in said),
+            cpu_share=max(one.cpu_share for one in said),
+            detail=f"{len(said)} processes; {limited} rate-limited" if limited or len(said) > 1 else "",
+        )
+    )

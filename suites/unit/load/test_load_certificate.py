@@ -9,6 +9,7 @@ import pytest
 
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
+from harness.journal.events import LoadFinished, LoadGenerator
 from harness.load.certificate import Bodies, BodiesChecker, Certificate, CertificateChecker
 from harness.run.protocols import MetricSpec
 from harness.run.threshold_rows import check_threshold
@@ -35,15 +36,27 @@ def requests(lag_ms: float = 0.1, count: int = 300, outcome: str = "ok", **more:
     return rows
 
 
-def judged(place: Any, asked: list[dict[str, Any]], canary: list[dict[str, Any]]) -> dict[str, Any]:
+def generator(**changes: Any) -> LoadGenerator:
+    """What a process says that was nowhere near its limits."""
+    quiet = {"worker": 0, "cpu_share": 0.3, "connections_most": 40, "connections_max": 8_000, "connections_refused_by_cap": 0}
+    pauses = {"gc_pauses": 3, "gc_total_s": 0.002, "gc_max_s": 0.001, "lag_p99_s": 0.0002, "peak_rss_bytes": 1 << 27}
+    return LoadGenerator(trial="t", step="load", **{**quiet, **pauses, **changes})
+
+
+def finished(intended: int, engine: str = "ours") -> LoadFinished:
+    return LoadFinished(trial="t", step="load", engine=engine, intended=intended, sent=intended, completed=intended, cpu_share=0.3)
+
+
+def judged(place: Any, asked: list[dict[str, Any]], canary: list[dict[str, Any]], *said: Any) -> dict[str, Any]:
     place.rows("requests", asked)
     place.rows("canary", canary)
+    place.emit(*(said or (generator(),)))
     rows = CertificateChecker().check(place.view(), "t", "load", LIMIT)
     return {row.check.removeprefix("t.certificate."): row for row in rows}
 
 
-def test_figures_that_may_be_believed_have_three_passes(place: Any) -> None:
-    """In band, on time, nothing unsent."""
+def test_figures_that_may_be_believed_have_four_passes(place: Any) -> None:
+    """In band, on time, nothing unsent, nobody at a limit."""
     rows = judged(place, requests(), canaries())
     assert {row.verdict for row in rows.values()} == {Verdict.PASS}
     assert rows["canary"].value == "p95 error 0.40 ms over 240 canaries"
@@ -68,6 +81,43 @@ def test_each_doubt_has_its_row_and_cause(place: Any, asked: Any, canary: Any, n
     """Canary out of band, too few or none, late sends, a shortfall: never PASS, and the reason says which."""
     row = judged(place, asked, canary)[name]
     assert (row.verdict, reason in row.reason) == (verdict, True), row
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict", "reason"),
+    [
+        ([generator()], Verdict.PASS, ""),
+        ([generator(), generator(worker=1, cpu_share=0.95)], Verdict.INCONCLUSIVE, "process 1 used 95% of a core"),
+        ([generator(connections_most=8_000)], Verdict.PASS, ""),
+        ([generator(connections_most=8_000, connections_refused_by_cap=7)], Verdict.INCONCLUSIVE, "7 arrivals waited"),
+        ([generator(gc_max_s=0.006)], Verdict.INCONCLUSIVE, "garbage collector of the generator paused it for 6.0 ms"),
+        ([finished(300)], Verdict.VACUOUS, "no engine process said"),
+    ],
+)
+def test_a_generator_at_its_own_limits_is_named(place: Any, said: Any, verdict: Verdict, reason: str) -> None:
+    """CPU, connections and pauses of each process are judged, and nothing but latency is doubted for them."""
+    rows = judged(place, requests(), canaries(), *said)
+    assert (rows["saturation"].verdict, reason in rows["saturation"].reason) == (verdict, True), rows["saturation"]
+    assert {rows[name].verdict for name in ("canary", "schedule_lag", "shortfall")} == {Verdict.PASS}
+
+
+def test_a_request_without_a_row_is_a_shortfall(place: Any) -> None:
+    """Dropped when busy: the plan had 310, the samples have 300. Another engine's count is not about these samples."""
+    row = judged(place, requests(), canaries(), generator(), finished(310))["shortfall"]
+    assert (row.verdict, row.value) == (Verdict.INCONCLUSIVE, "300 of 310 sent")
+    assert "10 of them have no row" in row.reason
+
+
+def test_another_engine_is_not_counted_here(place: Any) -> None:
+    """Locust's own count in the same trial says nothing about our samples."""
+    assert judged(place, requests(), canaries(), generator(), finished(300), finished(900, "locust"))["shortfall"].verdict is Verdict.PASS
+
+
+def test_rate_limited_answers_are_counted_apart(place: Any) -> None:
+    """429s stand beside the shortfall and are none."""
+    asked = [*requests(count=290), *requests(count=10, outcome="rate_limited", status=429)]
+    row = judged(place, asked, canaries())["shortfall"]
+    assert (row.verdict, row.value) == (Verdict.PASS, "300 of 300 sent, 10 rate-limited")
 
 
 def test_the_share_of_bad_canaries_decides_not_the_worst_one(place: Any) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from harness.core.errors import Blocked, HarnessError, UsageError
@@ -20,6 +21,7 @@ from harness.core.units import Duration, Rate
 from harness.core.verdict import Verdict
 from harness.journal.events import LoadFinished, LoadPlanned, Window
 from harness.load.certificate import Bodies, BodiesChecker, Certificate, CertificateChecker, canary_errors_ms
+from harness.load.histogram import LatencyHistogram
 from harness.load.open_loop import OpenLoop, OpenLoopDriver
 
 KIND = {"op": "ask", "path": "/ask", "key": "reader", "pool": "pool.jsonl", "expect_nonempty": "results"}
@@ -92,31 +94,6 @@ def test_every_intended_request_is_one_row_whatever_becomes_of_it(place: Any, se
     assert (bodies.verdict, bodies.value) == (Verdict.FAIL, "55 of 57 bodies right")
 
 
-def test_a_server_that_never_answers_leaves_time_outs_and_no_open_connections(place: Any, server: Make) -> None:
-    """When nothing is ever answered every row is a time-out, and a connection that timed out is given up, not piled up."""
-    scripted = server(dict.fromkeys(range(60), "never"))
-    rows = drive(place, scripted.port, timeout=Duration.parse("200 ms"))
-    assert Counter(rows["outcome"].to_pylist()) == {"timeout": 60}
-    assert len(scripted.seen) == 60
-    assert scripted.most_open <= 25  # 60/s × 0.2 s = 12 at a time, with room for a busy machine
-    assert BodiesChecker().check(place.view(), "t", "load", Bodies(step="load"))[0].verdict is Verdict.VACUOUS
-
-
-def test_nobody_listening_is_an_error_of_every_request(place: Any) -> None:
-    """A refused connection is a row with no send time: the plan goes on and shows the outage."""
-    rows = drive(place, 9, rate=Rate.parse("50 /s"), duration=Duration.parse("400 ms"))
-    assert Counter(rows["outcome"].to_pylist()) == {"connection_error": 20}
-    assert rows["sent_ns"].null_count == 20
-
-
-def test_an_idle_connection_closed_under_a_read_is_asked_once_more(place: Any, server: Make) -> None:
-    """Only where the request kind says that it may be replayed: a reset before the answer is sent again, on the same row."""
-    scripted = server({20: "reset once"})
-    rows = drive(place, scripted.port, {**KIND, "replayable": True})
-    assert Counter(rows["outcome"].to_pylist()) == {"ok": 60}
-    assert Counter(scripted.seen)[20] == 2
-
-
 def test_the_path_of_the_base_url_is_kept_and_the_key_goes_nowhere_else(place: Any, server: Make) -> None:
     """Requests go below the base URL's own path with the role's key; plan, journal and logs never hold the key."""
     scripted = server()
@@ -179,11 +156,26 @@ def test_an_engine_that_fails_is_an_error_with_its_exit_code(tmp_path: Path) -> 
     assert "missing required field" in done.stderr
 
 
-def test_certificate_of_a_quiet_run_is_judged_from_the_samples_alone(place: Any, server: Make) -> None:
-    """The three rows of the certificate come from the run folder of a real run; 20 canaries are too few for a p95."""
-    scripted = server()
-    drive(place, scripted.port)
-    rows = CertificateChecker().check(place.view(), "t", "load", Certificate(tightest_limit=Duration.parse("800 ms")))
-    assert [row.check for row in rows] == ["t.certificate.canary", "t.certificate.schedule_lag", "t.certificate.shortfall"]
-    assert (rows[0].verdict, rows[0].reason) == (Verdict.INCONCLUSIVE, "p95 needs 200 canaries")
-    assert rows[2].verdict is Verdict.PASS
+def test_a_fleet_shares_one_plan(place: Any, server: Make) -> None:
+    """Three processes, one start: each id of the plan once, each its own canary, one certificate, histograms that merge exactly."""
+    scripted = server({7: "429"})
+    rows = drive(place, scripted.port, rate=Rate.parse("90 /s"), processes=3)
+    assert sorted(by_index(rows)) == list(range(90))
+    gaps = np.diff(rows["intended_ns"].to_numpy())
+    assert abs(gaps - 1e9 / 90).max() <= 1
+    view = place.view()
+    said = [item.event for item in view.events("load.generator")]
+    assert sorted(event.worker for event in said) == [0, 1, 2]
+    assert view.samples("canary", "t").num_rows == 3 * 20
+    done = next(item.event for item in view.events("load.finished"))
+    assert (done.intended, done.completed, done.detail) == (90, 90, "3 processes; 1 rate-limited")
+    events = [item.event for item in view.events("histogram") if item.event.name == "response_time"]
+    merged = LatencyHistogram.merged(map(LatencyHistogram.of_event, events))
+    good = rows.filter(pc.equal(rows["outcome"], "ok"))
+    whole = LatencyHistogram()
+    whole.record(good["done_ns"].to_numpy() - good["intended_ns"].to_numpy(), never=1)
+    assert (len(events), merged) == (3, whole)
+    judged = CertificateChecker().check(view, "t", "load", Certificate(tightest_limit=Duration.parse("800 ms")))
+    assert [row.check.rpartition(".")[2] for row in judged] == ["canary", "schedule_lag", "shortfall", "saturation"]
+    assert (judged[0].verdict, judged[0].reason) == (Verdict.INCONCLUSIVE, "p95 needs 200 canaries")
+    assert (judged[2].verdict, judged[3].verdict) == (Verdict.PASS, Verdict.PASS)

@@ -11,8 +11,8 @@ import pytest
 from harness.core.errors import Blocked, HarnessError
 from harness.core.units import Duration, Rate
 from harness.journal.events import LoadFinished, Table
-from harness.load import locust
 from harness.load.locust import Locust, LocustDriver
+from harness.load.locust_figures import journal_figures
 
 HEAD = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Min Response Time,Max Response Time,"
 HEAD += "Average Content Size,Requests/s,Failures/s,50%,66%,75%,80%,90%,95%,98%,99%,99.9%,99.99%,100%\n"
@@ -85,7 +85,7 @@ def test_statistics_that_cannot_be_read_are_an_error(place: Any, csv: str | None
     if csv is not None:
         path.write_text(csv)
     with pytest.raises(HarnessError, match=message):
-        locust._journal_figures(place.context("http://127.0.0.1:9", KIND), GIVEN, path)
+        journal_figures(place.context("http://127.0.0.1:9", KIND), 30, path)
     assert place.view().events("table") == ()
 
 

@@ -1,0 +1,5 @@
+"""``python -m harness.load.engine PLAN``."""
+
+from harness.load.engine.process import main
+
+raise SystemExit(main())

@@ -10,6 +10,7 @@ import msgspec
 
 from harness.core.errors import UsageError, listing, nearest_word
 from harness.core.units import Quantity
+from harness.scenario.hints import ANY_KEY, known_words, wanted
 
 T = TypeVar("T", bound=msgspec.Struct)
 _PATH = re.compile(r"(?s)(.*?)(?: - at `(?:key in )?\$(.*)`)?")
@@ -34,7 +35,10 @@ def decode_parameters(kind: type[T], given: Mapping[str, Any]) -> T:
     except msgspec.ValidationError as error:
         match = _PATH.fullmatch(str(error))
         where = tuple(_parts(match[2] or "")) if match else ()
-        raise ParameterError(match[1] if match else str(error), where, remedy=_remedy(kind, where)) from None
+        message = match[1] if match else str(error)
+        nearest, remedy = known_words(kind, given, where, message)
+        place = tuple(part for part in where if part != ANY_KEY)
+        raise ParameterError(message, place, nearest=nearest, remedy=remedy or _remedy(kind, given, where)) from None
 
 
 def _read_quantity(kind: type, value: Any) -> Any:
@@ -53,13 +57,13 @@ def _parsed(kind: type[Quantity], value: str) -> Quantity:
 
 
 def _parts(path: str) -> Iterator[str | int]:
-    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path):
-        yield name or int(index)
+    for name, index, key in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]|(\[\.\.\.\])", path):
+        yield name or (int(index) if index else key)
 
 
-def _remedy(kind: type[msgspec.Struct], path: tuple[str | int, ...]) -> str:
+def _remedy(kind: type[msgspec.Struct], given: Mapping[str, Any], path: tuple[str | int, ...]) -> str:
     if not path:
         needed = [field.encode_name for field in msgspec.structs.fields(kind) if field.required]
         return f"needed: {listing(needed)}"
-    wanted = [field.type for field in msgspec.structs.fields(kind) if field.encode_name == path[0]]
-    return f"wanted: {getattr(wanted[0], '__name__', wanted[0])}" if wanted else ""
+    words = wanted(kind, given, path)
+    return f"wanted: {words}" if words else ""

@@ -18,7 +18,7 @@ _NAMES = {"type": "array", "items": _NAME, "maxItems": MAX_STEPS, "uniqueItems":
 _AFTER = {"anyOf": [_NAME, _NAMES], "description": "a step or probe, or a list of them, that must have ended"}
 _DURATION = {"type": "string", "description": "a duration with its unit: 800 ms, 5 s, 15 min"}
 _AT = {"type": "string", "description": "a duration, or uniform(a, b): drawn from the run's seed when the plan is made"}
-_WITH = {"type": "object", "description": "parameters, as the driver, probe or checker declares them"}
+_WITH = {"type": "object", "description": "parameters, as the driver, probe or checker declares them (load: docs/load.schema.json)"}
 _REQUIREMENTS = {"type": "array", "items": {"type": "string", "minLength": 1}, "uniqueItems": True}
 
 

@@ -1,0 +1,1 @@
+"""Layer load_tools: only with --full."""

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from harness.journal.events import Event, MonitorRaised
 from harness.run.protocols import Emitter, Monitor
+from harness.run.registry import Registry
+from harness.scenario.catalogue import Reference
+from harness.scenario.model import CheckUse
+from harness.scenario.parameters import decode_parameters
 
 STOP, GUARD, CONDITION = "stop", "guard_tripped", "condition_met"
 ENDING = frozenset({STOP, GUARD})
+
+
+@runtime_checkable
+class OnlineChecker(Protocol):
+    """A checker that can be folded online: it makes the monitor of a trial from its own parameters."""
+
+    def monitor(self, run_folder: str, trial: str, parameters: Any) -> Monitor: ...
+
+
+def online(checks: Iterable[CheckUse], registry: Registry, run_folder: Path, trial: str) -> Iterator[Monitor]:
+    """The monitors that a scenario's checks bring."""
+    for use in checks:
+        checker = registry.checker(use.checker)
+        if isinstance(checker, OnlineChecker):
+            parameters = decode_parameters(registry.parameters(Reference("checker", use.checker)), use.parameters)
+            yield checker.monitor(str(run_folder), trial, parameters)
 
 
 class Watch:

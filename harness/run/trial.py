@@ -15,7 +15,7 @@ from harness.core.errors import Blocked
 from harness.core.text import outside
 from harness.journal.events import Event, StepFinished, StepStarted, TrialBlocked, TrialFinished, TrialStarted, Window
 from harness.run.context import TrialClock, step_context
-from harness.run.monitors import Watch
+from harness.run.monitors import Watch, online
 from harness.run.protocols import Monitor
 from harness.run.run import Run
 from harness.scenario.catalogue import Reference
@@ -50,7 +50,7 @@ def run_trial(run: Run, scenario: Scenario, layer: str | None = None, *, monitor
         run.journal.emit(blocked)
         outcome, detail = "blocked", blocked.reason
     else:
-        execution = Execution(run, trial, plan, monitors)
+        execution = Execution(run, trial, plan, (*monitors, *online(plan.checks, run.registry, run.folder, trial)))
         outcome, detail = execution.execute()
     seconds = round((run.clock.monotonic_ns() - began) / NS_PER_S, 6)
     run.journal.emit(TrialFinished(trial=trial, outcome=outcome, duration_s=seconds, detail=outside(detail)), sync=True)

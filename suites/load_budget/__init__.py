@@ -1,0 +1,1 @@
+"""Budgets and back-pressure: load that takes minutes."""

@@ -1,0 +1,91 @@
+"""What k6 streams: ``--out json=FILE`` and ``--out csv=FILE``. An iteration that k6 dropped was a request that was never sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from harness.load.compare.lines import csv_rows, moment, number, text_lines, truth, wrong
+from harness.load.compare.recording import Recording, in_order
+
+LATENCY, DROPPED = "http_req_duration", "dropped_iterations"
+FROM_SEND = "k6 counts from the send, not from the intended start"
+
+
+class _Data(msgspec.Struct, frozen=True):
+    time: str = ""
+    value: float = 0.0
+    tags: dict[str, str] | None = None
+
+
+class _Point(msgspec.Struct, frozen=True):
+    type: str
+    metric: str
+    data: _Data
+
+
+Sample = tuple[int, str, object, object, bool]  # line, metric, time, value, failed
+
+
+def read_k6_json(path: Path) -> Recording:
+    """The JSON stream."""
+    return _gather(path, _json_samples(path), "k6 JSON")
+
+
+def read_k6_csv(path: Path) -> Recording:
+    """The CSV stream."""
+    return _gather(path, _csv_samples(path), "k6 CSV")
+
+
+def _json_samples(path: Path) -> Iterable[Sample]:
+    decoder = msgspec.json.Decoder(_Point)
+    for line, text in text_lines(path):
+        if not text.strip():
+            continue
+        try:
+            point = decoder.decode(text)
+        except msgspec.ValidationError as error:
+            if '"type":"Metric"' in text.replace(" ", ""):
+                continue  # the declaration of a metric: its data has another form
+            raise wrong(path, line, f"not a point of k6: {error}", "correct the line or remove it") from None
+        except msgspec.DecodeError as error:
+            raise wrong(path, line, f"not JSON: {error}", "correct the line or remove it") from None
+        if point.type == "Point":
+            tags: dict[str, Any] = point.data.tags or {}
+            yield line, point.metric, point.data.time, point.data.value, _failed(path, line, tags)
+
+
+def _csv_samples(path: Path) -> Iterable[Sample]:
+    for line, row in csv_rows(path):
+        missing = [name for name in ("metric_name", "timestamp", "metric_value") if name not in row]
+        if missing:
+            raise wrong(path, 1, f"no column {missing[0]!r}", "give what k6 --out csv wrote")
+        yield line, row["metric_name"], row["timestamp"], row["metric_value"], _failed(path, line, row)
+
+
+def _failed(path: Path, line: int, tags: dict[str, Any] | Any) -> bool:
+    expected = tags.get("expected_response", "")
+    if expected:
+        return not truth(path, line, expected, "expected_response")
+    return bool(tags.get("error") or tags.get("error_code"))
+
+
+def _gather(path: Path, samples: Iterable[Sample], kind: str) -> Recording:
+    values, times, dropped = [], [], 0
+    for line, metric, at, value, failed in samples:
+        if metric == DROPPED:
+            count = int(number(path, line, value, metric))
+            dropped += count
+            values += [np.inf] * count
+            times += [moment(path, line, at)] * count
+        elif metric == LATENCY:
+            values.append(np.inf if failed else number(path, line, value, metric) / 1000)
+            times.append(moment(path, line, at) - number(path, line, value, metric) / 1000)  # k6 stamps the end
+    if not values:
+        raise wrong(path, 1, f"no sample of {LATENCY}", "give the stream of a k6 run that sent HTTP requests")
+    notes = (FROM_SEND, *([f"{dropped} dropped iterations are counted as requests never sent"] if dropped else []))
+    return in_order(kind, np.array(values, dtype=np.float64), np.array(times, dtype=np.float64), notes=notes)

@@ -1,0 +1,154 @@
+"""Tables of single requests: CSV with headings, JSON Lines, JSON. Known headings say what is a latency, a time, a failure, and the unit."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from harness.core.errors import listing
+from harness.load.compare.lines import csv_rows, moment, number, text_lines, truth, unit_factor, wrong
+from harness.load.compare.recording import Recording, in_order
+
+# heading: (unit, tool). Names that leave the unit open are not here: a factor of 1000 is no detail.
+LATENCIES: Mapping[str, tuple[str, str]] = {
+    "response_time": ("ms", "Locust"),
+    "elapsed": ("ms", "JMeter"),
+    "response-time": ("s", "hey"),
+    **{f"{name}_{unit}": (unit, "") for name in ("latency", "duration", "response_time", "elapsed") for unit in ("s", "ms", "us", "ns")},
+}
+UNIT_OPEN = ("latency", "duration", "time", "value")
+TIMES = ("timestamp", "time", "start_time", "started", "timeStamp", "offset", "intended_s", "at")
+SUCCESSES = ("success", "ok", "expected_response")
+FAILURES = ("failed", "failure")
+ERRORS = ("exception", "error")  # a text; empty, None or NaN when there was none
+STATUSES = ("status", "code", "status_code", "status-code", "responseCode")
+NO_ERROR = {"", "none", "null", "nan"}
+AGGREGATED = {"50%", "95%", "Request Count", "p95", "median_response_time"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Columns:
+    """Which heading is what."""
+
+    latency: str
+    factor: float
+    tool: str
+    time: str = ""
+    success: str = ""
+    failure: str = ""
+    error: str = ""
+    status: str = ""
+
+
+def find_columns(path: Path, line: int, names: Iterable[str], unit: str) -> Columns:
+    """Raises ``UsageError`` when no heading is a latency, or when the file holds aggregates."""
+    known = list(names)
+    if AGGREGATED & set(known):
+        raise wrong(path, line, "these are aggregates, not single requests", "give a file with one line a request")
+    latency = next((name for name in known if name in LATENCIES), "")
+    open_name = next((name for name in known if name in UNIT_OPEN), "")
+    if not latency and open_name and not unit:
+        raise wrong(path, line, f"the unit of {open_name!r} is not known", "add --unit s, ms, us or ns")
+    if not latency and not open_name:
+        raise wrong(path, line, f"no column of latencies (columns: {listing(known)})", f"name one of {listing(LATENCIES)}")
+    stated, tool = LATENCIES.get(latency, (unit, ""))
+    pick = {
+        field: next((name for name in words if name in known and name != (latency or open_name)), "")
+        for field, words in (("time", TIMES), ("success", SUCCESSES), ("failure", FAILURES), ("error", ERRORS), ("status", STATUSES))
+    }
+    return Columns(latency or open_name, unit_factor(path, unit or stated), tool, **pick)
+
+
+def failed(path: Path, line: int, row: Mapping[str, Any], columns: Columns) -> bool:
+    """Whether any of the columns that can say so says that this request failed."""
+    if columns.success and not truth(path, line, row[columns.success], columns.success):
+        return True
+    if columns.failure and truth(path, line, row[columns.failure], columns.failure):
+        return True
+    if columns.error and str(row.get(columns.error) or "").strip().lower() not in NO_ERROR:
+        return True
+    if columns.status:
+        text = str(row[columns.status]).strip()
+        return not text.isdigit() or not 200 <= int(text) < 400
+    return False
+
+
+def gather(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], unit: str, kind: str) -> Recording:
+    """Rows to a recording; the columns of the first row are those of all."""
+    columns: Columns | None = None
+    values, times = [], []
+    for line, row in rows:
+        columns = columns or find_columns(path, line if kind != "CSV" else 1, row, unit)
+        missing = [
+            name for name in (columns.latency, columns.time, columns.success, columns.failure, columns.status) if name and name not in row
+        ]
+        if missing:
+            raise wrong(path, line, f"{missing[0]!r} is missing", "every line needs the fields of the first")
+        value = number(path, line, row[columns.latency], columns.latency) * columns.factor
+        values.append(np.inf if failed(path, line, row, columns) else value)
+        if columns.time:
+            times.append(moment(path, line, row[columns.time]))
+    if columns is None:
+        raise wrong(path, 1, "there is no sample in it", "give a file with one line a request")
+    named = f"{columns.tool} {kind}".strip()
+    return in_order(named, np.array(values, dtype=np.float64), np.array(times, dtype=np.float64) if times else None)
+
+
+def read_csv(path: Path, unit: str) -> Recording:
+    """A CSV with headings, one line a request."""
+    return gather(path, csv_rows(path), unit, "CSV")
+
+
+def read_json_lines(path: Path, unit: str) -> Recording:
+    """One JSON object (or number) a line. vegeta's ``latency`` is in ns."""
+    return gather(path, _objects(path), unit or _vegeta_unit(path), "JSON Lines")
+
+
+def _vegeta_unit(path: Path) -> str:
+    _, first = next(_objects(path), (0, {}))
+    return "ns" if {"attack", "seq", "latency"} <= first.keys() else ""
+
+
+def _objects(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for line, text in text_lines(path):
+        if not text.strip():
+            continue
+        try:
+            row = msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise wrong(path, line, f"not JSON: {error}", "correct the line or remove it") from None
+        yield line, _row(path, line, row)
+
+
+def _row(path: Path, line: int, row: object) -> Mapping[str, Any]:
+    if isinstance(row, dict):
+        return row
+    if isinstance(row, int | float) and not isinstance(row, bool):
+        return {"value": row}
+    raise wrong(path, line, "neither an object nor a number", "one object or number a sample is needed")
+
+
+def read_json(path: Path, unit: str) -> Recording:
+    """A JSON array of numbers or objects; the line of an error is the sample's number."""
+    try:
+        rows = msgspec.json.decode(path.read_bytes())
+    except (msgspec.DecodeError, OSError) as error:
+        raise wrong(path, 0, f"not JSON: {error}", "give an array of samples") from None
+    if not isinstance(rows, list):
+        raise wrong(path, 1, "not an array of samples", "give an array of numbers or objects")
+    return gather(path, ((place, _row(path, place, row)) for place, row in enumerate(rows, start=1)), unit, "JSON")
+
+
+def read_numbers(path: Path, unit: str) -> Recording:
+    """One number a line; lines that begin with # are comments."""
+    factor = unit_factor(path, unit or "ms")
+    values = [number(path, line, text, "the sample") * factor for line, text in text_lines(path) if text.strip() and text[0] != "#"]
+    if not values:
+        raise wrong(path, 1, "there is no sample in it", "give a file with one number a line")
+    notes = () if unit else ("the unit is taken for ms (--unit)",)
+    return Recording("numbers", np.array(values, dtype=np.float64), notes=notes)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -14,7 +15,7 @@ from harness.core.errors import DamagedRun
 from harness.journal.events import Event, SamplesSegment
 from harness.journal.reader import Line, read_journal
 from harness.journal.requirements import MATRIX_FILE, RequirementMatrix, decode_matrix
-from harness.journal.segments import FOLDER, empty, read_segment
+from harness.journal.segments import FOLDER
 
 T = TypeVar("T", bound=Event)
 JOURNAL = "journal.jsonl"
@@ -48,25 +49,42 @@ class RunFolder:
         """Events of one type with the wall time of their line."""
         return [(line.wall, line.event) for line in self._lines if isinstance(line.event, kind)]
 
-    def samples(self, stream: str, trial: str, columns: tuple[str, ...]) -> Any:
-        """Those columns of a stream, closed segments and open tails; what cannot be read is left out and noted."""
-        names = [Path(event.path).name for event in self.of(SamplesSegment, trial) if event.stream == stream]
-        tails = {path.name for path in (self.path / FOLDER).glob(f"{_literal(trial)}.{_literal(stream)}.*.arrows")}
-        missing = [name for name in names if name not in tails]
-        if missing:
-            self.problems.append(f"{len(missing)} of {len(names)} segments of {stream} in {trial} are missing")
-        kept = [name for name in names if name in tails]
-        tables = [self._segment(name, columns) for name in (*kept, *sorted(tails - set(kept)))]
-        rows = [table for table in tables if table is not None and table.num_rows]
-        return pa.concat_tables(rows) if rows else empty(stream)
+    def moments(self, kind: type[T]) -> list[tuple[int, T]]:
+        """Events of one type with the monotonic time of their line, ns."""
+        return [(line.mono_ns, line.event) for line in self._lines if isinstance(line.event, kind)]
 
-    def _segment(self, name: str, columns: tuple[str, ...]) -> Any:
+    def batches(self, stream: str, trial: str, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+        """Those columns of a stream, a batch at a time: closed segments in journal order, then open tails. Only the columns are read.
+
+        What cannot be read is left out and noted. However long the run, one batch is in memory.
+        """
+        for name in self._segment_names(stream, trial):
+            yield from self._batches_of(name, columns)
+
+    def _segment_names(self, stream: str, trial: str) -> list[str]:
+        names = [Path(event.path).name for event in self.of(SamplesSegment, trial) if event.stream == stream]
+        there = {path.name for path in (self.path / FOLDER).glob(f"{_literal(trial)}.{_literal(stream)}.*.arrows")}
+        if missing := sum(name not in there for name in names):
+            self._problem(f"{missing} of {len(names)} segments of {stream} in {trial} are missing")
+        return [*(name for name in names if name in there), *sorted(there.difference(names))]
+
+    def _batches_of(self, name: str, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
         try:
-            table, _ = read_segment(self.path / FOLDER / name)
-            return table.select(list(columns)) if table.num_rows else None
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            self.problems.append(f"segment {name}: {type(error).__name__}")
-            return None
+            with pa.memory_map(str(self.path / FOLDER / name)) as source:
+                with pa.ipc.open_stream(source) as whole:
+                    wanted = [whole.schema.get_field_index(column) for column in columns]
+                if -1 in wanted:
+                    self._problem(f"segment {name}: no column {columns[wanted.index(-1)]}")
+                    return
+                source.seek(0)
+                with pa.ipc.open_stream(source, options=pa.ipc.IpcReadOptions(included_fields=wanted)) as reader:
+                    yield from reader
+        except (pa.ArrowException, OSError, ValueError) as error:
+            self._problem(f"segment {name} is not whole ({type(error).__name__}): what stands before the break is shown")
+
+    def _problem(self, text: str) -> None:
+        if text not in self.problems:
+            self.problems.append(text)
 
     def matrix(self) -> RequirementMatrix | None:
         """The requirement matrix, when one was written."""

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
 from harness.core import jsonio
-from harness.core.clock import NS_PER_S
 from harness.core.text import clean
 from harness.core.verdict import Verdict
-from harness.journal.events import FaultApplied, LoadFinished, LoadPlanned, RecoveryObserved, TrialFinished, TrialStarted, Window
+from harness.journal.events import Series
 from harness.journal.requirements import Status
 from harness.journal.summary import Summary
 from harness.report import numbers, page, tables
-from harness.report.chart import LINES, Mark, Shade, charts, sparkline
 from harness.report.folder import RunFolder
-from harness.report.timeline import Timeline, timelines
+from harness.report.svg import sparkline
+from harness.report.trials import TrialView, trial_views
 
 REPORT = "report.html"
-MAX_DRAWN_TRIALS = 12
 WORDS = {
     Verdict.PASS: "good",
     Verdict.FAIL: "bad",
@@ -44,29 +40,6 @@ STATUS_WORDS = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Drawing:
-    """One operation of one trial, drawn."""
-
-    operation: str
-    svg: Markup
-    figures: tuple[tuple[str, str], ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class TrialView:
-    """A trial that carried load."""
-
-    started: TrialStarted
-    outcome: str
-    took: str
-    generator: str
-    has_faults: bool
-    has_canary: bool
-    sparse: bool  # too few requests a second for a p99 of its own
-    drawings: tuple[Drawing, ...]
-
-
 def publish_html(folder: Path, summary: Summary) -> None:
     """Write ``report.html`` into the run folder; the same folder gives the same bytes."""
     jsonio.write_atomic(folder / REPORT, render(folder, summary).encode())
@@ -75,13 +48,13 @@ def publish_html(folder: Path, summary: Summary) -> None:
 def render(folder: Path, summary: Summary) -> str:
     """The page as text."""
     run = RunFolder(folder)
-    trials = list(_trials(run))
+    trials = list(trial_views(run, summary))
     drawn = frozenset(view.started.trial for view in trials)
     exceptions = page.exceptions(summary)
     matrix = run.matrix()
     groups = page.requirement_groups(matrix)
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             s=summary,
@@ -95,7 +68,7 @@ def render(folder: Path, summary: Summary) -> str:
             grids=_grids(run),
             quality=tables.quality(run),
             others=_others(run, drawn),
-            series=[(event, sparkline(event.times_ns, event.values)) for event in tables.series(run)],
+            series=_series(run, trials),
             touched=[group for group in groups if group.touched],
             untouched=[group for group in groups if not group.touched],
             matrix=matrix,
@@ -114,66 +87,14 @@ def _grids(run: RunFolder) -> list[tables.Grid]:
 
 def _others(run: RunFolder, drawn: frozenset[str]) -> list[tables.Grid]:
     """What wings emitted in generic shapes."""
-    found = (*tables.tables(run), tables.measured(run), tables.distributions(run), tables.windows(run, drawn))
+    found = (*tables.tables(run, drawn), tables.measured(run), tables.distributions(run), tables.windows(run, drawn))
     return [grid for grid in found if grid is not None]
 
 
-def _trials(run: RunFolder) -> Iterator[TrialView]:
-    ends = {event.trial: event for event in run.of(TrialFinished)}
-    for started in run.of(TrialStarted)[:MAX_DRAWN_TRIALS]:
-        found = list(timelines(run, started.trial))
-        if found:
-            end = ends.get(started.trial)
-            shades = _windows(run, started.trial)
-            yield TrialView(
-                started=started,
-                outcome=end.outcome if end else "cut off",
-                took=numbers.seconds(end.duration_s if end else None),
-                generator=_generator(run, started.trial),
-                has_faults=any(window.kind == "fault" for window in shades),
-                has_canary=bool(found[0].canary_p95_ms.size),
-                sparse=all(int(timeline.requests.max()) < 100 for timeline in found),
-                drawings=tuple(_drawing(run, started, timeline, shades) for timeline in found),
-            )
-
-
-def _windows(run: RunFolder, trial: str) -> list[Window]:
-    """A phase told by its driver stands for the planned one of the same name."""
-    windows = run.of(Window, trial)
-    said = {window.name for window in windows if window.kind == "phase" and window.tags.get("by") != "plan"}
-    return [window for window in windows if window.kind != "phase" or window.tags.get("by") != "plan" or window.name not in said]
-
-
-def _drawing(run: RunFolder, started: TrialStarted, timeline: Timeline, windows: list[Window]) -> Drawing:
-    def since(at_ns: int) -> float:
-        return (at_ns - timeline.origin_ns) / NS_PER_S
-
-    shades = [Shade(window.kind, window.name, since(window.start_ns), since(window.end_ns)) for window in windows]
-    marks = [Mark(f"fault: {event.fault}", since(event.at_ns)) for event in run.of(FaultApplied, started.trial)]
-    moments = {event.fault: event.at_ns for event in run.of(FaultApplied, started.trial)}
-    marks += [
-        Mark("recovered", since(moments[event.fault]) + event.recovery_s)
-        for event in run.of(RecoveryObserved, started.trial)
-        if event.fault in moments and event.counted_from == "injection"
-    ]
-    title = f"Response time of {timeline.operation} in {started.trial} by second"
-    total, errors = int(timeline.requests.sum()), int(timeline.errors.sum())
-    figures = [
-        (name, "∞" if value == math.inf else numbers.seconds(value / 1000)) for name, value in zip(LINES, timeline.overall_ms, strict=True)
-    ]
-    figures += [("requests", numbers.whole(total)), ("failed", numbers.whole(errors))]
-    return Drawing(timeline.operation or "requests", charts(timeline, shades, marks, title), tuple(figures))
-
-
-def _generator(run: RunFolder, trial: str) -> str:
-    """What the generators planned and say of themselves."""
-    ends = {event.step: event for event in run.of(LoadFinished, trial)}
-    sentences = []
-    for plan in run.of(LoadPlanned, trial):
-        end = ends.get(plan.step)
-        done = f"; {end.sent} of {end.intended} sent, generator at {100 * end.cpu_share:.0f} % of a core" if end else "; did not finish"
-        sentences.append(f"{plan.step}: {plan.engine}, {plan.rate_per_s:g}/s for {plan.duration_s:g} s after {plan.warmup_s:g} s{done}")
-    return " · ".join(sentences)
+def _series(run: RunFolder, trials: Sequence[TrialView]) -> list[tuple[Series, Markup]]:
+    """The series that no trial's picture shows already."""
+    drawn = {id(event) for view in trials for event in view.tracks}
+    return [(event, sparkline(event.times_ns, event.values)) for event in tables.series(run) if id(event) not in drawn]
 
 
 def _final(value: object) -> object:
@@ -182,7 +103,7 @@ def _final(value: object) -> object:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.report"),
         autoescape=True,

@@ -33,9 +33,19 @@ def quantity(value: float | None, unit: str) -> str:
         return "–"
     if unit == "s":
         return seconds(value)
+    if unit == "B":
+        return size(value)
     if unit in {"", "1"}:
         return f"{value:.3f}" if 0 < abs(value) < 1 else short(value)
     return f"{short(value)} {unit}"
+
+
+def size(value: float) -> str:
+    """Bytes in a readable scale."""
+    for name, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if abs(value) >= scale:
+            return f"{short(value / scale)} {name}"
+    return f"{short(value)} B"
 
 
 def whole(number: int) -> str:

@@ -161,19 +161,21 @@ def shapes(folder: RunFolder) -> Grid | None:
     return Grid("SHACL shape coverage", columns, tuple(rows), frozenset({1, 2}), note).slim() if rows else None
 
 
-def tables(folder: RunFolder) -> list[Grid]:
-    """Generic tables, as their wing wrote them."""
-    return [
-        Grid(
-            event.title or "Table",
-            event.columns,
-            tuple(tuple(_rounded(cell) for cell in row) for row in event.rows[:SHOWN_TABLE_ROWS]),
-            _numeric(event),
-            event.note,
-            more=max(0, len(event.rows) - SHOWN_TABLE_ROWS),
-        )
-        for event in folder.of(Table)
-    ]
+def tables(folder: RunFolder, elsewhere: frozenset[str] = frozenset()) -> list[Grid]:
+    """Generic tables, but for those of the trials ``elsewhere``, which show their own."""
+    return [shown(event) for event in folder.of(Table) if event.trial not in elsewhere]
+
+
+def shown(event: Table) -> Grid:
+    """A generic table as its wing wrote it, bounded."""
+    return Grid(
+        event.title or "Table",
+        event.columns,
+        tuple(tuple(_rounded(cell) for cell in row) for row in event.rows[:SHOWN_TABLE_ROWS]),
+        _numeric(event),
+        event.note,
+        more=max(0, len(event.rows) - SHOWN_TABLE_ROWS),
+    )
 
 
 def _rounded(cell: str) -> str:
@@ -189,14 +191,14 @@ def _numeric(table: Table) -> frozenset[int]:
 
 def measured(folder: RunFolder) -> Grid | None:
     """Single figures that drivers emitted."""
-    rows = [(event.trial, event.metric, _tags(event.tags), quantity(event.value, event.unit)) for event in folder.of(Measured)]
+    rows = [(event.trial, event.metric, tagged(event.tags), quantity(event.value, event.unit)) for event in folder.of(Measured)]
     shown = tuple(rows[:SHOWN_TABLE_ROWS])
     return Grid("Measured", ("trial", "metric", "tags", "value"), shown, frozenset({3}), more=len(rows) - len(shown)) if rows else None
 
 
 def distributions(folder: RunFolder) -> Grid | None:
     """Histograms of any wing, by quantile."""
-    rows = tuple((event.trial, event.name, _tags(event.tags), whole(event.count), *_hdr(event)) for event in folder.of(Histogram))
+    rows = tuple((event.trial, event.name, tagged(event.tags), whole(event.count), *_hdr(event)) for event in folder.of(Histogram))
     columns = ("trial", "histogram", "tags", "count", "p50", "p95", "p99", "max")
     return Grid("Distributions", columns, rows, frozenset({3, 4, 5, 6, 7})) if rows else None
 
@@ -211,7 +213,8 @@ def _hdr(event: Histogram) -> tuple[str, ...]:
         return ("unreadable", "–", "–", "–")
 
 
-def _tags(tags: Mapping[str, str]) -> str:
+def tagged(tags: Mapping[str, str]) -> str:
+    """Tags in one text."""
     return ", ".join(f"{name}={value}" for name, value in tags.items())
 
 
@@ -223,7 +226,7 @@ def series(folder: RunFolder) -> list[Series]:
 def windows(folder: RunFolder, drawn: frozenset[str]) -> Grid | None:
     """Windows of trials that have no drawing."""
     rows = tuple(
-        (event.trial, event.kind, event.name, seconds((event.end_ns - event.start_ns) / NS_PER_S), _tags(event.tags))
+        (event.trial, event.kind, event.name, seconds((event.end_ns - event.start_ns) / NS_PER_S), tagged(event.tags))
         for event in folder.of(Window)
         if event.trial not in drawn
     )

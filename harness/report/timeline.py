@@ -1,71 +1,128 @@
-"""Latency over time, from the samples: percentiles of each second's intended requests, errors, and the canary's own error.
+"""Latency over time, folded from the samples in two passes over the segments: the first finds the span, the second counts.
 
 Response time counts from the intended start; a request without an answer is +∞, as in the thresholds, so a percentile may be +∞.
+Service time counts from the send. Nothing here grows with the number of samples: each bin of time holds a histogram.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from harness.core.clock import NS_PER_S
+from harness.report.buckets import COARSE_BITS, Counts, Distribution, Floats, Ints, places, quantiles_ms, size
 from harness.report.folder import RunFolder
 
-Floats = npt.NDArray[np.float64]
-QUANTILES = (0.50, 0.95, 0.99)
+QUANTILES = (0.50, 0.90, 0.99)
+OVERALL = (0.50, 0.90, 0.95, 0.99, 0.999, 1.0)
 MAX_BINS = 180
 MAX_OPERATIONS = 6
-REQUEST_COLUMNS = ("op", "intended_ns", "done_ns", "outcome")
+MAX_GROUPS = 48
+SPAN_COLUMNS = ("op", "intended_ns")
+REQUEST_COLUMNS = ("op", "step", "intended_ns", "sent_ns", "done_ns", "outcome")
 CANARY_COLUMNS = ("intended_ns", "done_ns", "known_delay_ns", "outcome")
+OTHER = "…"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Axis:
+    """The time axis of a trial: ``bins`` of ``bin_s`` seconds from ``origin_ns`` on."""
+
+    origin_ns: int
+    bin_s: float
+    bins: int
+
+    @property
+    def span_s(self) -> float:
+        return self.bins * self.bin_s
+
+    @property
+    def times_s(self) -> Floats:
+        """The middle of each bin."""
+        return (np.arange(self.bins, dtype=np.float64) + 0.5) * np.float64(self.bin_s)
+
+    def index(self, times_ns: Ints) -> Ints:
+        """The bin of each moment; those outside go to the first or last one."""
+        clipped: Ints = np.clip((times_ns - self.origin_ns) // round(self.bin_s * NS_PER_S), 0, self.bins - 1)
+        return clipped
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Timeline:
-    """One operation of one trial, by time bin. Times in s since ``origin_ns``, latencies in ms (NaN: no request, inf: no answer)."""
+    """One operation of one trial, by time bin. Latencies in ms (NaN: no request, inf: no answer), rates per s."""
 
     operation: str
-    origin_ns: int
-    bin_s: float
-    times_s: Floats  # middle of each bin
-    percentiles_ms: tuple[Floats, ...]  # in the order of QUANTILES
-    errors: npt.NDArray[np.int64]
-    requests: npt.NDArray[np.int64]
-    canary_p95_ms: Floats  # empty when no canary ran
-    overall_ms: tuple[float, ...]  # the same quantiles over everything
+    axis: Axis
+    percentiles_ms: tuple[Floats, ...]  # response time, in the order of QUANTILES
+    longest_ms: Floats
+    service_ms: tuple[Floats, ...]  # service time, in the order of QUANTILES
+    requests: Ints  # by intended start
+    errors: Ints
+    sent: Ints  # by send
+    answered: Ints  # by end, whatever the answer
+    response: Distribution
+    service: Distribution
 
     @property
-    def span_s(self) -> float:
-        return len(self.times_s) * self.bin_s
+    def times_s(self) -> Floats:
+        return self.axis.times_s
+
+    @property
+    def overall_ms(self) -> list[float]:
+        """The quantiles ``OVERALL`` of the response time over everything."""
+        return self.response.quantiles_ms(OVERALL)
 
 
-def timelines(folder: RunFolder, trial: str) -> Iterator[Timeline]:
-    """A timeline for each operation that carried load in ``trial``, the busiest first."""
-    samples = folder.samples("requests", trial, REQUEST_COLUMNS)
-    if samples.num_rows == 0:
-        return
-    operations = samples["op"].fill_null("").to_numpy(zero_copy_only=False).astype(str)
-    intended = samples["intended_ns"].fill_null(0).to_numpy()
-    latency = _latency_ms(samples)
-    origin, span_s = int(intended.min()), float(intended.max() - intended.min()) / NS_PER_S
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tagged:
+    """The requests of one operation, step and outcome. ``time``: intended start to end, of those that ended."""
+
+    operation: str
+    step: str
+    outcome: str
+    requests: int
+    time: Distribution
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Course:
+    """A trial that carried load: operations (the busiest first), tags, and the canary's p95 error by bin (ms; empty without one)."""
+
+    axis: Axis
+    timelines: tuple[Timeline, ...]
+    tags: tuple[Tagged, ...]
+    canary_p95_ms: Floats
+    requests: int
+
+
+def course(folder: RunFolder, trial: str) -> Course | None:
+    """Everything the report draws of a trial; None when it carried no load."""
+    counts: Counter[str] = Counter()
+    first, last = math.inf, -math.inf
+    for batch in folder.batches("requests", trial, SPAN_COLUMNS):
+        if batch.num_rows:
+            intended = _ns(batch, "intended_ns")
+            first, last = min(first, int(intended.min())), max(last, int(intended.max()))
+            counts.update(_counted(batch.column("op")))
+    if not counts:
+        return None
+    axis = _axis(int(first), int(last))
+    fold = _Fold(axis, tuple(name for name, _ in counts.most_common(MAX_OPERATIONS)))
+    for batch in folder.batches("requests", trial, REQUEST_COLUMNS):
+        fold.add(batch)
+    return Course(axis, fold.timelines(), fold.tags(), _canary(folder, trial, axis), counts.total())
+
+
+def _axis(first_ns: int, last_ns: int) -> Axis:
+    span_s = (last_ns - first_ns) / NS_PER_S
     bin_s = _bin_s(span_s)
-    bins = max(1, math.ceil((span_s + 1e-9) / bin_s))
-    canary = _canary(folder, trial, origin, bin_s, bins)
-    names, counts = np.unique(operations, return_counts=True)
-    for name in names[np.argsort(-counts, kind="stable")][:MAX_OPERATIONS]:
-        own = operations == name
-        yield _timeline(str(name), origin, bin_s, bins, intended[own], latency[own], canary)
-
-
-def _latency_ms(samples: Any) -> Floats:
-    done = samples["done_ns"].fill_null(0).to_numpy().astype(np.float64)
-    intended = samples["intended_ns"].fill_null(0).to_numpy().astype(np.float64)
-    good = samples["outcome"].fill_null("").to_numpy(zero_copy_only=False) == "ok"
-    return np.where(good & (done > 0), (done - intended) / 1e6, np.inf)
+    return Axis(first_ns, bin_s, max(1, math.ceil((span_s + 1e-9) / bin_s)))
 
 
 def _bin_s(span_s: float) -> float:
@@ -76,54 +133,138 @@ def _bin_s(span_s: float) -> float:
     return math.ceil(span_s / MAX_BINS / 3600) * 3600.0
 
 
-def _timeline(
-    name: str, origin: int, bin_s: float, bins: int, intended: npt.NDArray[np.int64], latency: Floats, canary: Floats
-) -> Timeline:
-    index = _index(intended, origin, bin_s, bins)
-    errors = np.bincount(index[~np.isfinite(latency)], minlength=bins)
-    return Timeline(
-        operation=name,
-        origin_ns=origin,
-        bin_s=bin_s,
-        times_s=(np.arange(bins, dtype=np.float64) + 0.5) * np.float64(bin_s),
-        percentiles_ms=_percentiles(index, latency, bins, QUANTILES),
-        errors=errors,
-        requests=np.bincount(index, minlength=bins),
-        canary_p95_ms=canary,
-        overall_ms=tuple(float(value) for value in _quantiles(np.sort(latency), QUANTILES)),
-    )
+def _ns(batch: pa.RecordBatch, column: str) -> Ints:
+    """A time column; 0 where it is null."""
+    values: Ints = batch.column(column).fill_null(0).to_numpy(zero_copy_only=False)
+    return values
 
 
-def _index(intended: npt.NDArray[np.int64], origin: int, bin_s: float, bins: int) -> npt.NDArray[np.int64]:
-    width = round(bin_s * NS_PER_S)
-    clipped: npt.NDArray[np.int64] = np.clip((intended - origin) // width, 0, bins - 1)
-    return clipped
+def _words(column: Any) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """A column of words as its dictionary and the place of each row's word in it."""
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    words = [word or "" for word in encoded.dictionary.to_pylist()]
+    codes = encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False).astype(np.int64)
+    return [*words, ""], codes
 
 
-def _percentiles(index: npt.NDArray[np.int64], values: Floats, bins: int, quantiles: tuple[float, ...]) -> tuple[Floats, ...]:
-    """The quantiles of each bin (nearest rank upwards, so that one error in twenty reaches the p95)."""
-    order = np.lexsort((values, index))
-    ordered = values[order]
-    bounds = np.searchsorted(index[order], np.arange(bins + 1))
-    found = [np.full(bins, np.nan) for _ in quantiles]
-    for number in range(bins):
-        part = ordered[bounds[number] : bounds[number + 1]]
-        for column, value in zip(found, _quantiles(part, quantiles), strict=True):
-            column[number] = value
-    return tuple(found)
+def _counted(column: Any) -> dict[str, int]:
+    words, codes = _words(column)
+    found: Counter[str] = Counter()
+    for word, count in zip(words, np.bincount(codes, minlength=len(words)).tolist(), strict=True):
+        found[word] += count
+    return {word: count for word, count in found.items() if count}
 
 
-def _quantiles(ordered: Floats, quantiles: tuple[float, ...]) -> list[float]:
-    if len(ordered) == 0:
-        return [math.nan] * len(quantiles)
-    return [float(ordered[min(len(ordered) - 1, math.ceil(q * len(ordered)) - 1)]) for q in quantiles]
+class _Bins:
+    """A histogram a bin of time, and the longest value of each."""
+
+    def __init__(self, axis: Axis) -> None:
+        self._table: Counts = np.zeros((axis.bins, size(COARSE_BITS)), dtype=np.uint32)
+        self._never: Ints = np.zeros(axis.bins, dtype=np.int64)
+        self._longest: Ints = np.zeros(axis.bins, dtype=np.int64)
+
+    def add(self, bins: Ints, values_ns: Ints, never_bins: Ints) -> None:
+        np.add.at(self._table.reshape(-1), bins * size(COARSE_BITS) + places(values_ns, COARSE_BITS), 1)
+        np.maximum.at(self._longest, bins, values_ns)
+        self._never += np.bincount(never_bins, minlength=len(self._never))
+
+    def percentiles_ms(self, wanted: tuple[float, ...]) -> tuple[Floats, ...]:
+        rows = [quantiles_ms(counts, int(never), wanted) for counts, never in zip(self._table, self._never, strict=True)]
+        found = np.array(rows, dtype=np.float64).T
+        # the middle of the last bucket may lie above the longest value in it
+        return tuple(np.where(np.isfinite(column), np.minimum(column, self._longest / 1e6), column) for column in found)
+
+    def longest_ms(self) -> Floats:
+        empty = self._longest == 0
+        return np.where(self._never > 0, np.inf, np.where(empty, np.nan, self._longest / 1e6))
 
 
-def _canary(folder: RunFolder, trial: str, origin: int, bin_s: float, bins: int) -> Floats:
+class _Operation:
+    """What is counted of one operation."""
+
+    def __init__(self, axis: Axis) -> None:
+        self._axis = axis
+        self.response_bins, self.service_bins = _Bins(axis), _Bins(axis)
+        self.response, self.service = Distribution(), Distribution()
+        self.requests, self.errors, self.sent, self.answered = (np.zeros(axis.bins, dtype=np.int64) for _ in range(4))
+
+    def add(self, intended: Ints, sent: Ints, done: Ints, good: npt.NDArray[np.bool_]) -> None:
+        bins = self._axis.index(intended)
+        was_sent, ended = sent > 0, done > 0
+        response, service = (done - intended)[good], (done - sent)[good & was_sent]
+        self.response_bins.add(bins[good], response, bins[~good])
+        self.service_bins.add(bins[good & was_sent], service, bins[~good & was_sent])
+        self.response.add(response, int(np.count_nonzero(~good)))
+        self.service.add(service, int(np.count_nonzero(~good & was_sent)))
+        for counts, part in (
+            (self.requests, bins),
+            (self.errors, bins[~good]),
+            (self.sent, self._axis.index(sent[was_sent])),
+            (self.answered, self._axis.index(done[ended])),
+        ):
+            np.add(counts, np.bincount(part, minlength=self._axis.bins), out=counts)
+
+    def timeline(self, name: str) -> Timeline:
+        return Timeline(
+            operation=name,
+            axis=self._axis,
+            percentiles_ms=self.response_bins.percentiles_ms(QUANTILES),
+            longest_ms=self.response_bins.longest_ms(),
+            service_ms=self.service_bins.percentiles_ms(QUANTILES),
+            requests=self.requests,
+            errors=self.errors,
+            sent=self.sent,
+            answered=self.answered,
+            response=self.response,
+            service=self.service,
+        )
+
+
+class _Fold:
+    """Counts batches of requests. Operations beyond ``drawn`` are only in the tags."""
+
+    def __init__(self, axis: Axis, drawn: tuple[str, ...]) -> None:
+        self._operations = {name: _Operation(axis) for name in drawn}
+        self._tags: dict[tuple[str, str, str], Distribution] = {}
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        ops, op = _words(batch.column("op"))
+        steps, step = _words(batch.column("step"))
+        outcomes, outcome = _words(batch.column("outcome"))
+        intended, sent, done = (_ns(batch, name) for name in ("intended_ns", "sent_ns", "done_ns"))
+        good = (outcome == outcomes.index("ok")) & (done > 0) if "ok" in outcomes else np.zeros(len(done), dtype=np.bool_)
+        for number, name in enumerate(ops):
+            own = op == number
+            if name in self._operations and own.any():
+                self._operations[name].add(intended[own], sent[own], done[own], good[own])
+        code = (op * len(steps) + step) * len(outcomes) + outcome
+        for value in np.unique(code).tolist():
+            key = (ops[value // len(outcomes) // len(steps)], steps[value // len(outcomes) % len(steps)], outcomes[value % len(outcomes)])
+            self._tag(key, intended, done, code == value)
+
+    def _tag(self, key: tuple[str, str, str], intended: Ints, done: Ints, own: npt.NDArray[np.bool_]) -> None:
+        if key not in self._tags and len(self._tags) >= MAX_GROUPS:
+            key = (OTHER, OTHER, OTHER)
+        self._counts[key] += int(np.count_nonzero(own))
+        ended = own & (done > 0)
+        self._tags.setdefault(key, Distribution()).add((done - intended)[ended])
+
+    def timelines(self) -> tuple[Timeline, ...]:
+        return tuple(operation.timeline(name) for name, operation in self._operations.items())
+
+    def tags(self) -> tuple[Tagged, ...]:
+        return tuple(Tagged(*key, requests=count, time=self._tags[key]) for key, count in sorted(self._counts.items()))
+
+
+def _canary(folder: RunFolder, trial: str, axis: Axis) -> Floats:
     """The canary's p95 error of each bin, ms; empty when none ran."""
-    samples = folder.samples("canary", trial, CANARY_COLUMNS)
-    if samples.num_rows == 0:
-        return np.array([], dtype=np.float64)
-    held = samples["known_delay_ns"].fill_null(0).to_numpy().astype(np.float64) / 1e6
-    index = _index(samples["intended_ns"].fill_null(0).to_numpy(), origin, bin_s, bins)
-    return _percentiles(index, _latency_ms(samples) - held, bins, (0.95,))[0]
+    bins: _Bins | None = None
+    for batch in folder.batches("canary", trial, CANARY_COLUMNS):
+        bins = bins or _Bins(axis)
+        intended, done, held = (_ns(batch, name) for name in ("intended_ns", "done_ns", "known_delay_ns"))
+        outcomes, outcome = _words(batch.column("outcome"))
+        good = (outcome == outcomes.index("ok")) & (done > 0) if "ok" in outcomes else np.zeros(len(done), dtype=np.bool_)
+        place = axis.index(intended)
+        bins.add(place[good], (done - intended - held)[good], place[~good])
+    return np.array([], dtype=np.float64) if bins is None else bins.percentiles_ms((0.95,))[0]

@@ -183,3 +183,13 @@ class Monitor(Protocol):
 
     def see(self, event: Event) -> tuple[str, str] | None:
         """``(signal, reason)`` to raise now, or None."""
+
+
+class Listener(Protocol):
+    """Follows a run for the outside. It judges nothing and no verdict depends on it."""
+
+    def see(self, event: Event) -> None:
+        """Each event right after it was written, in the thread that emitted it: never wait here."""
+
+    def close(self) -> None:
+        """The run is over and its journal still open; return within a bounded time."""

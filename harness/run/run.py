@@ -17,7 +17,7 @@ from harness.core.errors import Blocked, UsageError
 from harness.core.seeds import Seeds, fresh_seed
 from harness.core.text import one_line, outside
 from harness.journal import verify_run
-from harness.journal.events import DataSet, DataUsed, LayerFinished, LayerStarted, RunFinished, RunStarted
+from harness.journal.events import DataSet, DataUsed, Event, LayerFinished, LayerStarted, RunFinished, RunStarted
 from harness.journal.hub import JournalHub
 from harness.journal.manifest import write_manifest
 from harness.journal.summary import Summary
@@ -26,7 +26,7 @@ from harness.run.environment import environment_facts
 from harness.run.folder import JOURNAL, SUMMARY, VERIFIER, create_run_folder, point_latest
 from harness.run.judge import NOT_JUDGED, Judged, judge_trials, summarise
 from harness.run.limits import time_limit
-from harness.run.protocols import StackControl, Target
+from harness.run.protocols import Listener, StackControl, Target
 from harness.run.registry import Registry
 from harness.run.view import FolderView
 
@@ -80,6 +80,7 @@ class Run:
         self.configuration: Mapping[str, Any] = {}
         self._capabilities: set[str] = set()
         self._publishers = list(publishers)
+        self._listeners: list[Listener] = []
         self._trials: set[str] = set()
         self._judged: Judged | None = None
         self._unpublished: frozenset[Path] = frozenset()  # what is in the folder before the reports are written
@@ -117,6 +118,16 @@ class Run:
     def publish(self, publisher: Publisher) -> None:
         """Let ``publisher`` write files (report, JUnit) after the summary and before the manifest."""
         self._publishers.append(publisher)
+
+    def listen(self, listener: Listener) -> None:
+        """Let ``listener`` see every event from now on; it is closed before the journal, so that what came of it is journaled."""
+        self._listeners.append(listener)
+
+        def see(event: Event) -> None:
+            with contextlib.suppress(Exception):  # it runs in the thread of whoever emitted the event
+                listener.see(event)
+
+        self.journal.observe(see)
 
     def use_data(self, data: DataSet) -> None:
         """Journal which data was read."""
@@ -156,6 +167,9 @@ class Run:
         if self.finished is not None:
             return self.finished
         try:
+            for listener in self._listeners:
+                with contextlib.suppress(Exception):  # whoever follows the run must not cost its verdict
+                    listener.close()
             self.journal.emit(RunFinished(reason=reason, duration_s=self._seconds_since(self._began_ns), detail=outside(detail)), sync=True)
             self.journal.close()
             return self._conclude()

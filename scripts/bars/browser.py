@@ -50,6 +50,8 @@ SUSPECTS = """() => {
   if (window.__hit) found.push('foreign script ran');
   return found;
 }"""
+# Loaded, laid out and painted: the second frame after the load event has been drawn.
+LOADED = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"""
 WIDE = """() => {
   const [page, body] = [document.documentElement, document.body];
   return Math.max(0, page.scrollWidth - page.clientWidth, body.scrollWidth - body.clientWidth);
@@ -119,6 +121,20 @@ class Browser:
             finally:
                 tab.close()
         return findings
+
+    def opening(self, page: Served, screenshot: Path | None = None) -> float:
+        """Seconds from the navigation until the page is loaded, as the browser itself measured them; a new window each time."""
+        with serving(page) as address:
+            tab = self._context.new_page()
+            try:
+                tab.set_viewport_size({"width": 1400, "height": 900})
+                tab.goto(address, wait_until="load", timeout=30_000)
+                loaded_ms = tab.evaluate(LOADED)
+                if screenshot is not None:
+                    self._shoot(tab, screenshot)
+            finally:
+                tab.close()
+        return float(loaded_ms) / 1000
 
     @staticmethod
     def _listen(tab: Page, address: str, findings: Findings) -> None:

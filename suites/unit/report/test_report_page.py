@@ -228,3 +228,44 @@ def test_ten_thousand_tests_stay_small(maker, row):
     content = (made.path / "report.html").read_text()
     assert len(content.encode()) < 5_000_000
     assert all(name.split("::")[1] in content for name in names)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "tone"),
+    [
+        ([], "nothing vouches for these latency figures", "none"),
+        ([("canary", Verdict.PASS, ""), ("shortfall", Verdict.PASS, "")], "may be believed", "good"),
+        (
+            [("canary", Verdict.PASS, ""), ("schedule_lag", Verdict.INCONCLUSIVE, "requests were sent late")],
+            "requests were sent late",
+            "doubt",
+        ),
+        ([("canary", Verdict.VACUOUS, "no canary ran beside the load")], "no canary ran beside the load", "doubt"),
+    ],
+)
+def test_the_certificate_of_the_load_is_a_sentence(maker, row, rows, words, tone):
+    """Each trial says whether its latency may be believed, from the rows of its own certificate and of no other trial's."""
+    made = maker("run-1")
+    made.start()
+    made.emit(e.TrialStarted(trial="t", scenario="t", layer="load", seed=1, scenario_path="x", plan_path="x", plan_sha256="0"))
+    made.load("t", 3, 10)
+    judged = [row(f"t.certificate.{name}", verdict, trial="t", reason=reason, value="v", limit="l") for name, verdict, reason in rows]
+    other = row("u.certificate.canary", Verdict.INCONCLUSIVE, trial="u", reason="another trial")
+    page = render(made.path, made.summary([*judged, other]))
+    box = page[page.index('<div class="certificate') : page.index('<p class="legend">')]
+    assert f'class="certificate {tone}"' in box
+    assert words in box
+    assert "another trial" not in box
+
+
+def test_tables_of_a_trial_stand_in_its_card(maker, row):
+    """Attribution and budget tables are shown beside the pictures of their trial, once; those of a trial without load further down."""
+    made = maker("run-1")
+    made.start()
+    made.emit(e.TrialStarted(trial="t", scenario="t", layer="load", seed=1, scenario_path="x", plan_path="x", plan_sha256="0"))
+    made.load("t", 3, 10)
+    made.emit(e.Table(trial="t", title="Where the p99 went", columns=("cause",), rows=(("queueing",),)))
+    made.emit(e.Table(trial="u", title="Elsewhere", columns=("a",), rows=(("b",),)))
+    page = render(made.path, made.summary([row("a")]))
+    assert page.count("queueing") == 1
+    assert page.index('class="card"') < page.index("queueing") < page.index("</section>") < page.index("Elsewhere")

@@ -16,6 +16,7 @@ from system.evidence.graph.gate import Gate, check_batch, pack, unpack_issues
 from system.evidence.ir import Chunk, Document
 from system.evidence.ledger import check_edge
 from system.evidence.records import Extraction
+from system.evidence.rerank import LexicalReranker
 from system.evidence.retrieval import Query, RetrievalSettings, Retriever
 from system.evidence.steps import Ports, load_ir
 from system.models.catalog import MINILM, SPLADE
@@ -23,6 +24,7 @@ from system.models.client import HttpDenseModel, HttpSparseModel
 from system.platform.errors import GateIssue, GateRefused, NotFound, Unavailable
 from system.platform.ports import EventLog, GraphBatch, NodeRef, SearchFilter
 from system.platform.settings import Settings
+from system.stores import analysis
 from system.stores.cache import ValkeyCache
 from system.stores.eventlog import ValkeyEventLog
 from system.stores.graph import BoltGraph
@@ -94,7 +96,8 @@ def assemble(settings: Settings, *, gate_processes: int = 0, failpoints: bool = 
         "splade": sparse_query.ping,
     }
     dense_asked, sparse_asked = seed("dense", dense_query), seed("sparse", sparse_query)
-    retriever = seed("retriever", Retriever(ports.search, dense_asked, sparse_asked, seed("cache", cache), retrieval))
+    reranker = seed("reranker", LexicalReranker(analysis.terms))
+    retriever = seed("retriever", Retriever(ports.search, dense_asked, sparse_asked, seed("cache", cache), retrieval, reranker))
     return Platform(ports, wrap("events", events), retriever, probes)
 
 

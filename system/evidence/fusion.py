@@ -48,6 +48,13 @@ def rrf(lists: Mapping[str, Sequence[Hit]], k: int = RRF_K) -> list[Hit]:
     return _ordered(scores)
 
 
+def raised(ranked: Sequence[Hit], gains: Mapping[str, float]) -> list[Hit]:
+    """``ranked`` in its new order after some hits gained; as it was when none did."""
+    if not gains:
+        return list(ranked)
+    return _ordered({hit.chunk_id: hit.score + gains.get(hit.chunk_id, 0.0) for hit in ranked})
+
+
 def uninformative(lists: Mapping[str, Sequence[Hit]]) -> bool:
     """Whether no list tells its hits apart by score (several hits, all equal): then ranks are all there is."""
     return bool(lists) and all(len(hits) > 1 and hits[0].score == hits[-1].score for hits in lists.values())

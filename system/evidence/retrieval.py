@@ -1,12 +1,13 @@
 """Query to ranked chunks: three retrievers in parallel, fused, with what failed said in the answer.
 
-Each retriever has threads of its own and a bound on its waiting requests: one that hangs cannot take the others with it.
+Each retriever, and the reranker, has threads of its own and a bound on its waiting requests: one that hangs cannot take the others with it.
 The same index, models and query always give the same order.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextvars
 import hashlib
 import threading
 import time
@@ -17,9 +18,11 @@ import msgspec
 
 from system.evidence import fusion
 from system.evidence.fusion import Fusion
+from system.evidence.rerank import DEPTH, Reranker
 from system.platform.errors import BadInput, Unavailable
 from system.platform.identifiers import canonical, named_identifiers
 from system.platform.ports import Cache, ChunkRow, DenseModel, Hit, Search, SearchFilter, SparseModel, SparseVector
+from system.platform.stages import stage, waited
 
 RETRIEVERS = ("bm25", "sparse", "dense")
 MAX_TOP_K = 200
@@ -40,6 +43,7 @@ class RetrievalSettings(msgspec.Struct, frozen=True):
     weights: Mapping[str, float] = msgspec.field(default_factory=lambda: dict(WEIGHTS))
     candidates: int = CANDIDATES  # of each retriever
     timeout_s: float = 4.0  # of one retriever, its encoding included
+    rerank_timeout_s: float = 2.0  # after that the answer goes out as it was fused
     cache_s: float = 60.0
     threads: int = 8  # of each retriever
     waiting: int = 32  # requests a retriever holds before it refuses
@@ -56,6 +60,8 @@ class Query(msgspec.Struct, frozen=True):
     fusion: Fusion = Fusion.MINMAX
     filters: SearchFilter = SearchFilter()
     intent: str = ""
+    rerank: bool = False  # read the best candidates again
+    candidates: int | None = None  # of each retriever; None: as the settings say
 
 
 class Scores(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +71,7 @@ class Scores(msgspec.Struct, frozen=True, omit_defaults=True):
     bm25: float | None = None
     sparse: float | None = None
     dense: float | None = None
+    reranked: float | None = None  # the fused score with what reranking added; then the order goes by it
 
 
 class Retrieved(msgspec.Struct, frozen=True):
@@ -76,7 +83,7 @@ class Retrieved(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Results best first. ``degraded`` when a retriever failed; ``warnings`` say which and why."""
+    """Results best first. ``degraded`` when a retriever or the reranker failed; ``warnings`` say which and why."""
 
     results: tuple[Retrieved, ...]
     warnings: tuple[str, ...]
@@ -84,6 +91,7 @@ class Answer(msgspec.Struct, frozen=True):
     fusion: Fusion
     degraded: bool
     timings_ms: Mapping[str, float]
+    reranked: bool = False
 
 
 class _Clock:
@@ -95,7 +103,8 @@ class _Clock:
     def measure(self, name: str, work: Callable[[], T]) -> T:
         begin = time.perf_counter()
         try:
-            return work()
+            with stage(name):
+                return work()
         finally:
             self.timings[name] = round((time.perf_counter() - begin) * 1000, 3)
 
@@ -113,9 +122,13 @@ class _Bulkhead:
             refused: concurrent.futures.Future[T] = concurrent.futures.Future()
             refused.set_exception(Unavailable(self._name, "too many requests are waiting for it"))
             return refused
-        future = self._pool.submit(work)
+        future = self._pool.submit(contextvars.copy_context().run, self._begun, work, time.monotonic_ns())
         future.add_done_callback(lambda _: self._places.release())
         return future
+
+    def _begun(self, work: Callable[[], T], since_ns: int) -> T:
+        waited(f"{self._name}_wait", since_ns)
+        return work()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -131,13 +144,15 @@ class Retriever:
         sparse_model: SparseModel,
         cache: Cache,
         settings: RetrievalSettings | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
         self._search = search
         self._dense_model = dense_model
         self._sparse_model = sparse_model
         self._cache = cache
         self._settings = settings or RetrievalSettings()
-        self._bulkheads = {name: _Bulkhead(name, self._settings) for name in RETRIEVERS}
+        self._reranker = reranker
+        self._bulkheads = {name: _Bulkhead(name, self._settings) for name in (*RETRIEVERS, "rerank")}
 
     def close(self) -> None:
         for bulkhead in self._bulkheads.values():
@@ -157,15 +172,41 @@ class Retriever:
             raise Unavailable("retrieval", "; ".join(warnings))
         ranked, method = clock.measure("fusion", lambda: self._fuse(lists, query))
         wanted = ranked if named_identifiers(query.text) else ranked[: query.top_k + SPARE]
+        if query.rerank:
+            wanted = ranked[: max(len(wanted), DEPTH)]
         rows = clock.measure("chunks", lambda: self._search.chunks([hit.chunk_id for hit in wanted]))
-        ordered = _lift_named(ranked, rows, query)
-        results = _results([hit for hit in ordered if hit.chunk_id in rows][: query.top_k], rows, lists)
-        degraded = len(lists) < len(set(query.retrievers))
-        return Answer(results, tuple(warnings), tuple(lists), method, degraded, {})
+        gains = self._gains(ranked, rows, query, clock, warnings) if query.rerank else {}
+        ordered = _lift_named(fusion.raised(ranked, gains), rows, query)
+        results = _results([hit for hit in ordered if hit.chunk_id in rows][: query.top_k], rows, lists, ranked, gains)
+        degraded = len(lists) < len(set(query.retrievers)) or (query.rerank and not gains)
+        return Answer(results, tuple(warnings), tuple(lists), method, degraded, {}, bool(gains))
+
+    def _gains(
+        self, ranked: Sequence[Hit], rows: Mapping[str, ChunkRow], query: Query, clock: _Clock, warnings: list[str]
+    ) -> dict[str, float]:
+        """What each of the best candidates gains by reranking, relative to the best fused score; empty when it did not come."""
+        read = [hit for hit in ranked[:DEPTH] if hit.chunk_id in rows]
+        reranker = self._reranker
+        if reranker is None or not read:
+            warnings.append("not reranked: there is nothing to rerank with" if reranker is None else "not reranked: no candidates")
+            return {}
+        asked = [rows[hit.chunk_id] for hit in read]
+        future = self._bulkheads["rerank"].submit(lambda: clock.measure("rerank", lambda: reranker.rerank(query.text, asked)))
+        try:
+            gains = future.result(timeout=self._settings.rerank_timeout_s)
+        except concurrent.futures.TimeoutError:
+            future.cancel()
+            warnings.append(f"not reranked: no answer within {self._settings.rerank_timeout_s:g} s")
+            return {}
+        except Exception as error:  # noqa: BLE001 - a defect in the reranker must not take the answer with it
+            warnings.append(f"not reranked: {type(error).__name__}: {error}")
+            return {}
+        return {hit.chunk_id: read[0].score * gain for hit, gain in zip(read, gains, strict=True)}
 
     def _gather(self, query: Query, clock: _Clock) -> tuple[dict[str, Sequence[Hit]], list[str]]:
         """The lists of the retrievers that answered, in a fixed order, and a warning for each that did not."""
         asked = [name for name in RETRIEVERS if name in query.retrievers]
+        began_ns = time.monotonic_ns()
         end = time.monotonic() + self._settings.timeout_s
         futures = {name: self._bulkheads[name].submit(self._work(name, query, clock)) for name in asked}
         lists: dict[str, Sequence[Hit]] = {}
@@ -177,6 +218,7 @@ class Retriever:
                 warnings.append(f"{name} did not answer: {error}")
             except concurrent.futures.TimeoutError:
                 future.cancel()
+                waited(f"{name}_timeout", began_ns)
                 warnings.append(f"{name} did not answer within {self._settings.timeout_s:g} s")
             except BadInput:
                 raise
@@ -185,7 +227,7 @@ class Retriever:
         return lists, warnings
 
     def _work(self, name: str, query: Query, clock: _Clock) -> Callable[[], Sequence[Hit]]:
-        top_k, filters, text = self._settings.candidates, _filters(query), query.text
+        top_k, filters, text = query.candidates or self._settings.candidates, _filters(query), query.text
         if name == "bm25":
             return lambda: clock.measure("bm25", lambda: self._search.bm25(text, top_k, filters))
         if name == "sparse":
@@ -252,9 +294,18 @@ def _lift_named(ranked: Sequence[Hit], rows: Mapping[str, ChunkRow], query: Quer
     return fusion.lift(ranked, list(best.values()), min(IDENTIFIER_RANK, query.top_k)) if best else list(ranked)
 
 
-def _results(hits: Sequence[Hit], rows: Mapping[str, ChunkRow], lists: Mapping[str, Sequence[Hit]]) -> tuple[Retrieved, ...]:
+def _results(
+    hits: Sequence[Hit],
+    rows: Mapping[str, ChunkRow],
+    lists: Mapping[str, Sequence[Hit]],
+    fused: Sequence[Hit],
+    gains: Mapping[str, float],
+) -> tuple[Retrieved, ...]:
     raw = {name: {hit.chunk_id: hit.score for hit in found} for name, found in lists.items()}
-    return tuple(
-        Retrieved(rows[hit.chunk_id], rank, Scores(hit.score, **{name: scores.get(hit.chunk_id) for name, scores in raw.items()}))
-        for rank, hit in enumerate(hits, start=1)
-    )
+    before = {hit.chunk_id: hit.score for hit in fused}
+    results = []
+    for rank, hit in enumerate(hits, start=1):
+        own = {name: scores.get(hit.chunk_id) for name, scores in raw.items()}
+        reranked = before[hit.chunk_id] + gains.get(hit.chunk_id, 0.0) if gains else None
+        results.append(Retrieved(rows[hit.chunk_id], rank, Scores(before[hit.chunk_id], reranked=reranked, **own)))
+    return tuple(results)

@@ -13,10 +13,12 @@ from starlette.requests import Request
 
 from system.assembly import Platform, assemble
 from system.evidence.briefing.pooling import warm_up
-from system.gateway import problems, routes_answers, routes_graph, routes_ingest, routes_service
+from system.gateway import problems, routes_answers, routes_graph, routes_ingest, routes_service, routes_timings
 from system.gateway.auth import KeyRing
+from system.gateway.back_pressure import BackPressure, Mode, PressureSettings
 from system.gateway.middleware import BodyTooLargeError, Envelope, Metrics
 from system.gateway.threads import allow_threads
+from system.gateway.timings import Timings, watching
 from system.platform.logs import quieten
 from system.platform.settings import Settings, load_settings
 
@@ -25,10 +27,10 @@ def application() -> FastAPI:
     """The app over the servers named by the environment."""
     quieten()
     settings = load_settings(os.environ)
-    return create_app(settings, assemble(settings, gate_processes=1))
+    return create_app(settings, assemble(settings, gate_processes=1), PressureSettings.of(os.environ))
 
 
-def create_app(settings: Settings, platform: Platform) -> FastAPI:
+def create_app(settings: Settings, platform: Platform, pressure: PressureSettings | None = None) -> FastAPI:
     """The app over an assembled platform."""
     app = FastAPI(
         title="Evidence platform",
@@ -43,23 +45,31 @@ def create_app(settings: Settings, platform: Platform) -> FastAPI:
     app.state.platform = platform
     app.state.keys = KeyRing.of(settings)
     app.state.metrics = Metrics()
+    app.state.pressure = BackPressure(pressure, changed=functools.partial(_mode_changed, app.state.metrics))
+    app.state.timings = Timings()
     app.state.readings = routes_service.Readings(platform.probes, failpoints=bool(settings.failpoints_socket or settings.seeded_file))
-    routers = [module.ROUTER for module in (routes_service, routes_ingest, routes_graph, routes_answers)]
+    routers = [module.ROUTER for module in (routes_service, routes_ingest, routes_graph, routes_answers, routes_timings)]
     for router in routers:
         app.include_router(router)
     app.state.routes = [route for router in routers for route in router.routes]
     problems.install(app)
     app.add_exception_handler(BodyTooLargeError, _too_large)
-    app.add_middleware(Envelope, metrics=app.state.metrics)
+    app.add_middleware(Envelope, metrics=app.state.metrics, timings=app.state.timings)
     app.openapi = functools.partial(_openapi, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend the schema
     return app
 
 
 @asynccontextmanager
-async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     allow_threads()
     warm_up()
-    yield
+    async with watching(app.state.timings):
+        yield
+
+
+def _mode_changed(metrics: Metrics, mode: Mode) -> None:
+    metrics.overload.set(mode is Mode.OVERLOAD)
+    metrics.mode_changes.labels(mode.value).inc()
 
 
 def _too_large(request: Request, error: Exception) -> Any:

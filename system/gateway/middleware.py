@@ -9,9 +9,12 @@ import uuid
 from collections.abc import MutableMapping
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from system.gateway.timings import Timings, is_kept, request_spans
+from system.platform import stages
 
 MAX_BODY_BYTES = 20 << 20
 API_VERSION = "1"
@@ -33,6 +36,9 @@ class Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.45, 0.7, 0.9, 1.5, 3.0, 10.0),
         )
         self.degraded = Counter("retrieve_degraded_total", "Answers without one or more retrievers", ["retriever"], registry=self.registry)
+        self.overload = Gauge("retrieve_overload", "1 while retrieve is in overload mode", registry=self.registry)
+        self.mode_changes = Counter("retrieve_mode_changes_total", "Changes of the mode of retrieve", ["mode"], registry=self.registry)
+        self.served = Counter("retrieve_served_total", "Requests to retrieve by how they were served", ["mode"], registry=self.registry)
         self.kg_refused = Counter("kg_shacl_violations_total", "Graph writes refused by the gate", ["shape"], registry=self.registry)
 
 
@@ -47,11 +53,12 @@ def request_id_of(scope: MutableMapping[str, Any]) -> str:
 
 
 class Envelope:
-    """Gives each request an id (echoed), refuses bodies over the bound with 413, counts and times."""
+    """Gives each request an id (echoed), refuses bodies over the bound with 413, counts, times, and keeps where the time went."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, timings: Timings) -> None:
         self.app = app
         self.metrics = metrics
+        self.timings = timings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,13 +66,15 @@ class Envelope:
             return
         request_id = _incoming_id(scope)
         scope.setdefault("state", {})["request_id"] = request_id
-        started = time.perf_counter()
+        noted = stages.begin()
+        arrived_ns, answered_ns = time.monotonic_ns(), 0
+        scope["state"]["arrived_ns"] = arrived_ns
         status = 500
 
         async def reply(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered_ns
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered_ns = message["status"], time.monotonic_ns()
                 added = [(name.encode(), value.encode()) for name, value in headers_of(request_id).items()]
                 message["headers"] = [*message["headers"], *added]
             await send(message)
@@ -78,7 +87,10 @@ class Envelope:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             self.metrics.requests.labels(route, scope["method"], str(status)).inc()
-            self.metrics.seconds.labels(route, scope["method"]).observe(time.perf_counter() - started)
+            ended_ns = time.monotonic_ns()
+            self.metrics.seconds.labels(route, scope["method"]).observe((ended_ns - arrived_ns) / 1e9)
+            if is_kept(scope["path"]):
+                self.timings.keep(request_id, request_spans(noted.spans(), arrived_ns, answered_ns, ended_ns))
 
 
 class BodyTooLargeError(HTTPException):

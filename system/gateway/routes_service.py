@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from system.evidence.extraction.assemble import EXTRACTOR
 from system.gateway import auth, schemas
+from system.gateway.back_pressure import Mode
 from system.gateway.causes import cause_of
 from system.gateway.problems import documented
 
@@ -94,7 +95,7 @@ def ready(request: Request, response: Response) -> schemas.Readiness:
     if result.status == "down":
         response.status_code = 503
         response.headers["Retry-After"] = "2"
-    return result
+    return result.model_copy(update={"retrieve": request.app.state.pressure.mode.value})
 
 
 @ROUTER.get("/version", response_model=schemas.Version)
@@ -115,6 +116,7 @@ def version() -> schemas.Version:
 )
 def metrics(request: Request) -> Response:
     """Prometheus metrics of this process."""
+    request.app.state.metrics.overload.set(request.app.state.pressure.mode is Mode.OVERLOAD)
     return Response(generate_latest(request.app.state.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -103,7 +103,8 @@ RetrieverName = Literal["bm25", "sparse", "dense"]
 class RetrieveRequest(Strict):
     """A question; white space in it counts as one blank.
 
-    ``retrievers`` restricts which are asked; ``fusion`` is min-max-normalised scores or reciprocal ranks.
+    ``retrievers`` restricts which are asked; ``fusion`` is min-max-normalised scores or reciprocal ranks; ``rerank`` reads the best
+    candidates again. In overload mode an answer is fused by reciprocal ranks, not reranked, and has at most 10 results: ``degraded``.
     """
 
     query: Annotated[str, Field(min_length=1, max_length=2000, pattern=QUESTION)]
@@ -111,6 +112,7 @@ class RetrieveRequest(Strict):
     retrievers: Annotated[list[RetrieverName], Field(min_length=1, max_length=3)] = ["bm25", "sparse", "dense"]
     fusion: Literal["minmax", "rrf"] = "minmax"
     filters: Filters = Filters()
+    rerank: bool = False
 
 
 class RetrievedChunk(BaseModel):
@@ -128,9 +130,13 @@ class RetrievedChunk(BaseModel):
 
 
 class RetrieveMeta(BaseModel):
+    """``mode``: normal, overload (less was done, the warnings say what), or probe (served in full although the mode is overload)."""
+
     retrievers_used: list[str]
     fusion: str
     degraded: bool
+    reranked: bool
+    mode: Literal["normal", "overload", "probe"]
     timings_ms: dict[str, float]
 
 
@@ -300,6 +306,7 @@ class Readiness(BaseModel):
     status: Literal["ready", "degraded", "down"]
     services: dict[str, ServiceState]
     failpoints: Literal["absent", "armed"]
+    retrieve: Literal["normal", "overload"] = "normal"
 
 
 class Health(BaseModel):

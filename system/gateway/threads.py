@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import anyio.to_thread
 
+from system.platform.stages import stage
+
 Result = TypeVar("Result")
 THREADS = 24  # requests at work at once; further ones wait in the event loop
 
@@ -19,4 +21,9 @@ def allow_threads() -> None:
 
 async def in_thread(call: Callable[..., Result], *arguments: Any) -> Result:
     """``call(*arguments)`` in a thread of the pool."""
-    return await anyio.to_thread.run_sync(functools.partial(call, *arguments))
+    return await anyio.to_thread.run_sync(functools.partial(_handled, call, *arguments))
+
+
+def _handled(call: Callable[..., Result], *arguments: Any) -> Result:
+    with stage("handler"):
+        return call(*arguments)

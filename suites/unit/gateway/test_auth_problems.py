@@ -22,6 +22,7 @@ OPEN = {"/health", "/ready", "/version", "/metrics"}
 MEMBERS = {"type", "title", "status", "detail", "instance", "retriable", "remedy", "details", "issues"}
 WRITES = {"post /v1/ingest/{source}", "delete /v1/documents/{doc_id}", "post /v1/chunk", "post /v1/extract/{kind}", "post /v1/kg/write"}
 WRITES |= {"post /v1/kg/dead-letters/{letter_id}/replay"}
+OPERATORS = {"get /v1/timings"}  # for the admin alone: whose requests took how long
 
 
 def operations(app: FastAPI) -> list[tuple[str, str]]:
@@ -61,10 +62,10 @@ def test_every_operation_but_the_operators_four_needs_a_key(site: Site) -> None:
 
 
 def test_a_reader_may_read_and_nothing_else(site: Site) -> None:
-    """Every writing operation answers 403 with the scope that is missing; every reading one does not."""
+    """Every writing operation, and every one for operators, answers 403 with the scope that is missing; every reading one does not."""
     for method, path in operations(site.app):
         response = site.client("reader").request(method, address(path))
-        if f"{method} {path}" in WRITES:
+        if f"{method} {path}" in WRITES | OPERATORS:
             assert "scope" in problem(response, 403)["detail"]
         else:
             assert response.status_code not in {401, 403}, path
@@ -72,9 +73,11 @@ def test_a_reader_may_read_and_nothing_else(site: Site) -> None:
 
 @pytest.mark.parametrize("role", ["writer", "admin"])
 def test_writer_and_admin_may_do_everything_there_is(site: Site, role: str) -> None:
-    """No operation of this API is for the admin alone; the admin's wildcard holds every scope."""
+    """What looks into the process is for the admin alone, whose wildcard holds every scope; everything else a writer may do too."""
     for method, path in operations(site.app):
-        assert site.client(role).request(method, address(path)).status_code not in {401, 403}
+        status = site.client(role).request(method, address(path)).status_code
+        assert (status == 403) is (role == "writer" and f"{method} {path}" in OPERATORS)
+        assert status != 401
 
 
 def test_the_wildcard_is_a_scope_of_the_key_not_of_its_text(site: Site) -> None:

@@ -24,9 +24,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("harness.cli.run", "run one scenario file, once or often"),
     "report": ("harness.cli.report", "write the reports of a run folder again, elsewhere"),
     "recheck": ("harness.cli.recheck", "verify a run folder and judge it again, with the system gone"),
+    "certify": ("harness.cli.certify", "certify a load engine against a server of known truth"),
+    "compare": ("harness.cli.compare", "two runs, or two sample files of any tools, beside each other; change points of past runs"),
+    "gate": ("harness.cli.gate", "measure two sides in turn until it is known whether one regressed"),
+    "budget": ("harness.cli.budget", "check a budget file; judge a run, or Locust's statistics, by it"),
     "evaluate": ("harness.cli.evaluate", "evaluate retrieval over a collection in BEIR layout"),
     "shacl": ("harness.cli.shacl", "validate RDF data against SHACL shapes, with shape coverage"),
     "requirements": ("harness.cli.requirements", "which requirements are verified, by which evidence"),
+    "servers": ("harness.cli.servers", "install a tool that is no wheel (k6)"),
     "doctor": ("harness.cli.doctor", "what this machine has and lacks"),
     "data": ("harness.cli.data", "fetch the real data sets into the user's cache"),
     "backup": ("harness.cli.backup", "back up all stores of a stack started with `harness up`"),
@@ -39,12 +44,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 # Named in the interface, built by later issues: they say so and exit BLOCKED.
 NOT_YET: dict[str, str] = {
-    "gate": "regression gate",
-    "compare": "comparison of two runs",
-    "certify": "certificates of load engines",
     "storm": "storms of seeded faults",
     "check-history": "history checkers",
-    "servers": "installation of the servers of the profile local",
 }
 
 

@@ -16,6 +16,7 @@ from harness.cli.console import Console
 from harness.cli.summary_table import print_summary
 from harness.core.errors import HarnessError, UsageError, listing, nearest_word
 from harness.core.units import Duration
+from harness.load.publish import live
 from harness.plugin.hooks import Brought
 from harness.plugin.progress import Progress
 from harness.plugin.session import Session, project_publishers, project_requirements
@@ -71,6 +72,7 @@ def make_run(project: Project, namespace: argparse.Namespace, required: tuple[st
     topology = project.configuration.topology
     profile = namespace.profile or (topology.profile if topology else "none")
     check_topology(project, profile)
+    live.check(project.tables)
     mode = "verify --full" if getattr(namespace, "full", False) else namespace.command
     return Run(
         Path(namespace.reports) if namespace.reports else project.reports,
@@ -117,7 +119,8 @@ def chosen_layers(project: Project, only: list[str], *, full: bool = False) -> l
         if name not in known:
             raise UsageError(f"unknown layer {name!r}", nearest=nearest_word(name, known), remedy=f"known: {listing(known)}")
     tables = project.configuration.layers
-    return [name for name in known if (name in only if only else full or not tables[name].full_only)]
+    wanted = {"always", "full"} if full else {"always"}
+    return [name for name in known if (name in only if only else tables[name].when in wanted)]
 
 
 def run_layers(session: Session, layers: list[str], console: Console) -> bool:

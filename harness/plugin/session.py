@@ -16,6 +16,7 @@ from harness.core.errors import Blocked, HarnessError
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
 from harness.journal.events import DataSet, EvidenceCaptured, Measured, Note, TestOutcome
+from harness.load.publish import live
 from harness.report.publish import publishers
 from harness.run.judge import judge_trial
 from harness.run.owned import OwnedStack
@@ -81,6 +82,7 @@ class Session:
         self._owned: OwnedStack | None = None
         self._failed: Blocked | None = None
         run.configuration = project.tables
+        live.listen(run, project.tables)
 
     def target(self) -> Target:
         """The judged system's address; starts it on first use. ``Blocked`` when it did not come up, also the second time."""

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -41,7 +41,7 @@ class LayerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     suite: str
     required: bool = False
-    full_only: bool = False  # left out of the default run; `--full` and `--only` run it
+    when: Literal["always", "full", "named"] = "always"  # full: not in the default run; named: only where `--only` names it
 
 
 class WingsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +82,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requirements: str = ""  # the table of requirement ids, relative to the project
     kill: Mapping[str, Any] = {}  # decoded by the generic suites
     load: Mapping[str, Any] = {}
+    publish: Mapping[str, Any] = {}  # decoded by the load wing: whom a run tells what while it goes on
 
 
 class Project(msgspec.Struct, frozen=True):

@@ -62,7 +62,7 @@ class SeededSession(Session):
 
 
 @contextlib.contextmanager
-def seeded_session(command: Sequence[str]) -> Iterator[SeededSession]:
+def seeded_session(command: Sequence[str], kind: type[SeededSession] = SeededSession) -> Iterator[SeededSession]:
     """A run with a system of its own; however it ends, the system ends and the run folder is whole."""
     judged = project()
     configured = judged.configuration.topology
@@ -76,7 +76,7 @@ def seeded_session(command: Sequence[str]) -> Iterator[SeededSession]:
         command=tuple(command),
         data=judged.data_dir(),
     )
-    session = SeededSession(judged, run, say)
+    session = kind(judged, run, say)
     try:
         yield session
     except KeyboardInterrupt:

@@ -78,6 +78,43 @@ BARS: tuple[Bar, ...] = (
         ("OPS-2.1",),
     ),
     Bar(
+        "regression",
+        "regression verdicts",
+        "sequential, <= 12 rounds a side: false alarms <= 0.1 % over 10,000 nulls including peeking (Gaussian, AR(1), t3); "
+        "a 5 % change at 2 % Gaussian noise decided in >= 95 % by round 12",
+        _script("regression"),
+        60,
+    ),
+    Bar(
+        "soak",
+        "soak detectors (M18-002)",
+        "1,000 simulated days each: leak 10 MB/h found > 95 %, drift 2 %/h > 90 %, false < 5 %",
+        _script("soak"),
+        60,
+    ),
+    Bar(
+        "soak_real",
+        "soak detectors (M18-002), a real process",
+        "a process leaking 10 MB/h at 144 x speed for 10 minutes is found, its clean sibling is not",
+        _script("soak", "--real"),
+        640,
+    ),
+    Bar(
+        "attribution",
+        "where did the p99 go (M18-006)",
+        "> 80 % of the slowest requests of a run with a stopped gateway, a hogged processor and a slow retriever have a cause; "
+        "those under a planted cause name it",
+        _script("attribution"),
+        240,
+    ),
+    Bar(
+        "recall_under_fault",
+        "recall@20 per second under a fault",
+        "against an exact oracle: whole before, fallen while the sparse model is away, whole after; on one plot with latency",
+        _script("recall_under_fault"),
+        300,
+    ),
+    Bar(
         "detection",
         "detection",
         ">= 40 seeded defects: >= 95 % found by the right layer",
@@ -87,11 +124,57 @@ BARS: tuple[Bar, ...] = (
     Bar("layer_defects", "detection", "each seeded defect is found by the very checks of its layer", _script("layer_defects"), 350),
     Bar("clean_runs", "detection: false alarms", "0 false alarms in 100 reduced clean runs", _script("clean_runs"), 3600),
     Bar(
+        "certificate",
+        "certificate",
+        "2 s stall at 1,000/s, 10 runs of 30 s: within 1 % or 1 ms of truth at p50, p99, max or self-declared invalid, >= 8 valid; six "
+        "lying engines rejected in 10 of 10; lag p99 <= 1 ms at 10,000/s; both cores burnt: never a wrong figure",
+        _script("certificate"),
+        1100,
+    ),
+    Bar(
         "retrieval_full",
         "all of SciFact test, fused",
         "nDCG@10 >= 0.72, Recall@100 >= 0.95, above every single retriever; BM25 within 0.02 of 0.6647 to 0.6789",
         _script("retrieval_full"),
         600,
+    ),
+    Bar(
+        "throughput",
+        "throughput on one core",
+        "highest rate with lag p99 <= 1 ms and nothing dropped: >= 1.2 x k6, >= 3 x Locust Fast; closed >= 0.5 x wrk; median of 7 rounds",
+        _script("throughput"),
+        800,
+    ),
+    Bar(
+        "knee",
+        "knee search",
+        "five searches on a server of known capacity: breaking points within 10 % of each other and of the truth",
+        _script("knee"),
+        900,
+    ),
+    Bar(
+        "load_tools",
+        "Locust burst, steady, ramp and all k6 scripts on embedded",
+        "each PASS (rates above half the measured knee scaled to it, the factor printed); a seeded slowdown turns each red",
+        _script("tools"),
+        1000,
+        ("OPS-3.1", "DEV-3.1", "DEV-3.2", "DEV-3.3", "DEV-3.4"),
+    ),
+    Bar(
+        "budget",
+        "budgets and back-pressure",
+        "burst and steady within scenarios/budgets/medkg.yaml (scaled to half the knee where above it); a seeded slowdown ends each early, "
+        "red; a slow reranker trips back-pressure, p95 < 900 ms in overload mode, released when it ends; red where it never trips",
+        _script("budget"),
+        1200,
+        ("OPS-3.1", "OPS-3.2"),
+    ),
+    Bar(
+        "big_report",
+        "reports: a run of 10^7 samples",
+        "report <= 5 MB, opens in < 1 s in Chromium, reporter <= 1 GB",
+        _script("big_report"),
+        120,
     ),
     Bar(
         "requirements",

@@ -195,5 +195,5 @@ def test_reports_that_cannot_be_written_are_named(foreign: Any) -> None:
 
 def test_the_program_starts_from_any_folder(tmp_path: Path) -> None:
     """The installed command needs no project for what needs none."""
-    done = subprocess.run([sys.executable, "-m", "harness.cli.main", "gate"], cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-m", "harness.cli.main", "storm"], cwd=tmp_path, capture_output=True, timeout=60, check=False)
     assert done.returncode == 3

@@ -18,10 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.core.errors import UsageError, listing
 from harness.core.verdict import Verdict
-from harness.defects.driver import FILE, arm
 from harness.journal.events import MonitorRaised
 from harness.load.scale import factor_for
-from harness.plugin.session import Trial
 from harness.run.view import FolderView
 from scripts.bars.seeded import SeededSession, seeded_session
 from scripts.bars.support import PROJECT, corpus, ingest, listed, result, say
@@ -111,12 +109,12 @@ def _scaled(text: str, name: str, factor: float) -> str:
 
 def _clean(session: SeededSession, name: str, text: str, factor: float) -> tuple[str, str]:
     """PASS, at the second try where only the noise control stood in the way."""
-    trial = _run(session, f"budget_{name}", text, "")
+    trial = session.armed(f"budget_{name}", text, "")
     for _ in range(ATTEMPTS - 1):
         if trial.verdict is not Verdict.INCONCLUSIVE or not any(_DOUBT.search(row.reason) for row in trial.rows):
             break
         say(f"{name}: latency was not certified, once more")
-        trial = _run(session, f"budget_{name}", text, "")
+        trial = session.armed(f"budget_{name}", text, "")
     passed = sum(row.verdict is Verdict.PASS for row in trial.rows)
     figure = f"{trial.verdict}, {passed} of {len(trial.rows)} rows, x {factor:.3f} = {RATES[name] * factor:g}/s"
     return ("" if trial.verdict is Verdict.PASS else f"{trial.verdict}: {trial.explain()[:800]}"), figure
@@ -125,7 +123,7 @@ def _clean(session: SeededSession, name: str, text: str, factor: float) -> tuple
 def _seeded(session: SeededSession, name: str, text: str) -> tuple[str, str]:
     """Every answer 1.5 s slower: the monitor ends the run, and the rows had failed."""
     began = time.monotonic()
-    trial = _run(session, f"budget_{name}", text, SLOW)
+    trial = session.armed(f"budget_{name}", text, SLOW)
     seconds = time.monotonic() - began
     events = FolderView(session.run.folder).events(MonitorRaised.NAME, trial=trial.result.trial)
     reasons = [item.event.reason for item in events if isinstance(item.event, MonitorRaised)]
@@ -139,13 +137,13 @@ def _seeded(session: SeededSession, name: str, text: str) -> tuple[str, str]:
 def _back_pressure(session: SeededSession) -> tuple[str, str]:
     _settled(session)
     text = (PROJECT / "scenarios" / "back_pressure.yaml").read_text(encoding="utf-8")
-    trial = _run(session, "back_pressure", text, "")
+    trial = session.armed("back_pressure", text, "")
     for _ in range(ATTEMPTS - 1):
         if trial.verdict is not Verdict.INCONCLUSIVE:
             break
         say("back_pressure: latency was not certified, once more")
         _settled(session)
-        trial = _run(session, "back_pressure", text, "")
+        trial = session.armed("back_pressure", text, "")
     shown = {row.check.rpartition(".")[2]: row.value for row in trial.rows}
     names = ("trips", "releases", "was_slow", "fast_in_overload", "fast_afterwards")
     figure = f"{trial.verdict}, " + ", ".join(f"{name} {shown.get(name, '-')}" for name in names)
@@ -155,21 +153,10 @@ def _back_pressure(session: SeededSession) -> tuple[str, str]:
 def _control(session: SeededSession) -> tuple[str, str]:
     """Without back-pressure the scenario must not pass: it never trips, and stays slow."""
     text = (PROJECT / "scenarios" / "back_pressure.yaml").read_text(encoding="utf-8")
-    trial = _run(session, "back_pressure", text, "")
+    trial = session.armed("back_pressure", text, "")
     red = [row.check.rpartition(".")[2] for row in trial.rows if row.verdict in {Verdict.FAIL, Verdict.VACUOUS}]
     wanted = trial.verdict is Verdict.FAIL and "does_not_flap" in red
     return ("" if wanted else f"{trial.verdict}: {trial.explain()[:800]}"), f"{trial.verdict}, red: {', '.join(red)}"
-
-
-def _run(session: SeededSession, name: str, text: str, defect: str) -> Trial:
-    path = session.run.folder / "seeded" / f"{name}.yaml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    arm(session.run.folder / FILE, defect)
-    try:
-        return session.scenario(path)
-    finally:
-        arm(session.run.folder / FILE, "")
 
 
 def _settled(session: SeededSession) -> None:

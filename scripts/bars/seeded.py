@@ -50,6 +50,17 @@ class SeededSession(Session):
         arm(self.run.folder / FILE, "")
         return trial, round(time.monotonic() - began, 2)
 
+    def armed(self, name: str, text: str, defect: str = "") -> Trial:
+        """The scenario ``text`` with ``defect`` in the system from its first second to its last."""
+        path = self.run.folder / "seeded" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        arm(self.run.folder / FILE, defect)
+        try:
+            return self.scenario(path)
+        finally:
+            arm(self.run.folder / FILE, "")
+
     def _written(self, defect: str, scenario: str) -> Path:
         """The scenario file with the defect's id in its place; what ran is kept beside the journal by the trial itself."""
         text = (PROJECT / "scenarios" / "detection" / f"{scenario}.yaml").read_text(encoding="utf-8")

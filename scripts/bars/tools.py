@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 from harness.core.errors import UsageError, listing
 from harness.core.verdict import Verdict
-from harness.defects.driver import FILE, arm
 from harness.journal.events import LoadPlanned, Measured
 from harness.load.k6_tool import found_k6
 from harness.load.scale import METRIC as KNEE
@@ -151,19 +150,8 @@ def _timed(session: SeededSession, name: str, changes: Sequence[tuple[str, str]]
         assert old in text, f"{name}: {old!r} does not stand in it"
         text = text.replace(old, new)
     began = time.monotonic()
-    trial = _run(session, name, text, defect)
+    trial = session.armed(name, text, defect)
     return trial, time.monotonic() - began
-
-
-def _run(session: SeededSession, name: str, text: str, defect: str = "") -> Trial:
-    path = session.run.folder / "seeded" / f"{name}.yaml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    arm(session.run.folder / FILE, defect)
-    try:
-        return session.scenario(path)
-    finally:
-        arm(session.run.folder / FILE, "")
 
 
 def search(session: SeededSession) -> float:
@@ -171,7 +159,7 @@ def search(session: SeededSession) -> float:
     held, rate = 0.0, KNEE_FROM
     while rate <= KNEE_TO:
         text = _SEARCH.format(name=f"knee_{rate:.0f}", rate=rate, limit=KNEE_LIMIT_MS)
-        trial = _run(session, f"knee_{rate:.0f}", text)
+        trial = session.armed(f"knee_{rate:.0f}", text)
         say(f"knee: {rate:g}/s {trial.verdict} {_figures(trial)}")
         if trial.verdict is not Verdict.PASS:
             break

@@ -30,7 +30,7 @@ def armed(request: pytest.FixtureRequest) -> Any:
 
 def meta() -> dict[str, Any]:
     """The meta data of an answer as it goes out."""
-    made = schemas.RetrieveMeta(retrievers_used=["bm25"], fusion="rrf", degraded=False, timings_ms={})
+    made = schemas.RetrieveMeta(retrievers_used=["bm25"], fusion="rrf", degraded=False, timings_ms={}, reranked=False, mode="normal")
     return dict(json.loads(made.model_dump_json()))
 
 

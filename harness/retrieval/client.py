@@ -87,9 +87,10 @@ class Searched:
     def _ask(self, text: str, retrievers: Sequence[str], depth: int) -> Sequence[str]:
         body = {"query": text, "top_k": depth, "retrievers": list(retrievers), "fusion": "minmax", "filters": {"sources": [SOURCE]}}
         found = self._answer("POST", "/v1/retrieve", json=body)
-        used = found.get("meta", {}).get("retrievers_used", list(retrievers))
-        if set(used) != set(retrievers):
-            raise HarnessError(f"the answer came from {used} where {list(retrievers)} were asked: {found.get('warnings')}")
+        meta = found.get("meta", {})
+        used = meta.get("retrievers_used", list(retrievers))
+        if set(used) != set(retrievers) or meta.get("degraded"):
+            raise HarnessError(f"a degraded answer is no measurement: {used} of {list(retrievers)}: {found.get('warnings')}")
         return _once(str(item["native_id"]) for item in found["results"])
 
     def _answer(self, method: str, path: str, **more: Any) -> Any:

@@ -25,7 +25,7 @@ class Platform(ThreadingHTTPServer):
         self.passages: dict[str, str] = {}
         self.jobs: dict[str, str] = {}
         self.wrong_places = {"bm25": 1, "sparse": 2, "dense": 3, "fused": 0}
-        self.degraded = False
+        self.degraded = self.overloaded = False
         self.lock = threading.Lock()
 
     @property
@@ -71,7 +71,9 @@ class Handler(BaseHTTPRequestHandler):
         ranked = self.server.ranked(body["query"], asked[0] if len(asked) == 1 else "fused")
         used = asked[:1] if self.server.degraded else asked
         results = [{"native_id": name} for name in ranked for _ in range(2)]  # two chunks a document
-        self.answer({"results": results[: body["top_k"]], "meta": {"retrievers_used": used}, "warnings": []})
+        self.answer(
+            {"results": results[: body["top_k"]], "meta": {"retrievers_used": used, "degraded": self.server.overloaded}, "warnings": []}
+        )
 
     def do_GET(self) -> None:
         url = urllib.parse.urlsplit(self.path)

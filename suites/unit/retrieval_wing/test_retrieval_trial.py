@@ -82,7 +82,13 @@ def test_a_degraded_answer_is_no_figure(judged: Any, platform: Any) -> None:
     platform.degraded = True
     result, _, verdict, _ = judged(documents="100")
     assert verdict is Verdict.ERROR
-    assert "the answer came from" in result.detail
+    assert "a degraded answer is no measurement" in result.detail
+
+
+def test_an_answer_in_overload_mode_is_no_figure(judged: Any, platform: Any) -> None:
+    """An answer that says it is degraded ends the evaluation, although every retriever was asked."""
+    platform.overloaded = True
+    assert "a degraded answer is no measurement" in judged(documents="100")[0].detail
 
 
 def test_foreign_passages_are_refused(judged: Any, platform: Any) -> None:

@@ -120,7 +120,7 @@ class Seeded:
 
     def _say(self, text: str) -> None:
         answer = self._path.with_name(f"{self._path.name}.{self._process}")
-        temporary = answer.with_suffix(".new")
+        temporary = answer.with_name(f"{answer.name}.new")  # the gateway and the worker answer at the same moment
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(answer)
 

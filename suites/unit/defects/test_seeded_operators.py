@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -122,6 +123,20 @@ def test_defects_are_switched_by_the_file_and_answered(tmp_path):
         assert (tmp_path / "active.json.gateway").read_text() == answer
         assert wrapped.put("name") == "stored"
     assert len(port.calls) == 2
+
+
+def test_processes_that_answer_at_the_same_moment_do_not_lose_an_answer(tmp_path):
+    """The gateway and the worker see a new file in the same instant; each has an answer of its own."""
+    file = tmp_path / "active.json"
+    file.write_text("{}")
+    for number in range(200):
+        both = [Seeded(file, process, {}, {}) for process in ("gateway", "worker")]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(Seeded.look, both))
+        answers = [file.with_name(f"active.json.{process}") for process in ("gateway", "worker")]
+        assert [answer.read_text() for answer in answers] == ["", ""], number
+        for answer in answers:
+            answer.unlink()
 
 
 def test_attributes_that_are_no_calls_go_through(tmp_path):

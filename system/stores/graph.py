@@ -42,6 +42,10 @@ T = TypeVar("T")
 Rows = list[dict[str, Any]]
 
 
+class _StaleRead(Exception):
+    """A transaction did not see its own write (seen once, 0.2 s after a killed server was back): the next attempt begins anew."""
+
+
 class BoltGraph:
     """Implements :class:`system.platform.ports.Graph`. Thread-safe; writers of one process take turns."""
 
@@ -154,7 +158,7 @@ class BoltGraph:
             self._writer.release()
 
     def _run(self, call: Callable[[neo4j.Session], T]) -> T:
-        last: Neo4jError | None = None
+        last: Exception | None = None
         for attempt in range(CONFLICT_ATTEMPTS):
             try:
                 with self._driver.session(database=self._database) as session:
@@ -165,9 +169,11 @@ class BoltGraph:
                 if error.code not in CONFLICTS:
                     raise
                 last = error
-                time.sleep(CONFLICT_PAUSE_S * (attempt + 1))
+            except _StaleRead as error:
+                last = error
             except (DriverError, Neo4jError, OSError) as error:
                 raise Unavailable(SERVICE, f"{type(error).__name__}: {error}") from error
+            time.sleep(CONFLICT_PAUSE_S * (attempt + 1))
         raise Unavailable(SERVICE, f"{CONFLICT_ATTEMPTS} conflicts in a row: {last}") from last
 
 
@@ -267,7 +273,7 @@ def _merge_edges(tx: neo4j.ManagedTransaction, group: plan.Group, rows: Sequence
     for part in plan.slices(rows, ROWS_PER_STATEMENT):
         written = _query(tx, statement, {"rows": list(part)})[0]["written"]
         if written != len(part):
-            raise BadInput(f"{len(part) - written} {type_} edges have an end that does not exist", "/edges", "write the nodes first")
+            raise _StaleRead(f"{len(part) - written} {type_} edges without an end that this transaction has just written")
 
 
 def _delete_edges(tx: neo4j.ManagedTransaction, group: plan.Group, refs: Sequence[plan.EdgeRef]) -> None:

@@ -9,8 +9,10 @@ import msgspec
 import neo4j
 import pytest
 
+from suites.unit.graph.conftest import Contribution
 from system.platform.errors import BadInput, Unavailable
 from system.platform.ports import GraphBatch, GraphEdge, GraphNode, NodeRef
+from system.stores import graph as graph_store
 from system.stores.graph import BoltGraph
 from system.stores.graph_schema import EDGE_TYPES, LABELS
 
@@ -192,3 +194,22 @@ def test_absent_server_is_unavailable_soon() -> None:
         graph.counts()
     assert time.monotonic() - began < 10
     graph.close()
+
+
+def test_a_transaction_that_does_not_see_its_own_nodes_is_begun_anew(
+    graph: BoltGraph, contribution: Contribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller brought both ends, so a store that misses one is asked again; the caller is not told that it is to blame."""
+    truly, missed = graph_store._query, []
+
+    def once_short(tx: Any, statement: str, parameters: dict[str, object]) -> Any:
+        rows = truly(tx, statement, parameters)
+        if "MERGE (a)-[r:" in statement and not missed:
+            missed.append(statement)
+            return [{"written": rows[0]["written"] - 1}]
+        return rows
+
+    monkeypatch.setattr(graph_store, "_query", once_short)
+    graph.replace_contribution(contribution("w1", "asthma"))
+    assert missed
+    assert graph.counts()["HAS_CHUNK"] == 3

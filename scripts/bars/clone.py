@@ -7,6 +7,7 @@ home of its own and a Python that this user can run.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -52,8 +53,9 @@ def usable_python(user: int | None) -> str | None:
     check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
     for name in (os.path.realpath(sys.executable), *names):
         found = shutil.which(name)
-        if found and subprocess.run([found, "-c", check], user=user, capture_output=True, check=False, cwd="/").returncode == 0:
-            return found
+        with contextlib.suppress(PermissionError):  # one that lies in somebody else's home
+            if found and subprocess.run([found, "-c", check], user=user, capture_output=True, check=False, cwd="/").returncode == 0:
+                return found
     return None
 
 

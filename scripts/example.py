@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from harness.journal.manifest import write_manifest
+
 PROJECT = Path(__file__).resolve().parent.parent
 TARGET = PROJECT / "reports" / "example"
 SCENARIO = "crash_ingest"
@@ -29,7 +31,9 @@ def main() -> int:
         code = subprocess.run(command, cwd=PROJECT, env=environment, timeout=LIMIT_S, check=False).returncode
         if code == 0:
             shutil.rmtree(TARGET, ignore_errors=True)
-            shutil.copytree((Path(folder) / "reports" / "latest").resolve(), TARGET)
+            left_out = shutil.ignore_patterns("logs")  # the servers' own logs name folders of the machine that made them
+            shutil.copytree((Path(folder) / "reports" / "latest").resolve(), TARGET, ignore=left_out)
+            write_manifest(TARGET)
     return code
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from harness.core.verdict import Verdict
 from harness.journal.events import OperationChecked
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 FUZZING, EXCLUDED = "fuzzing", "excluded"
 SHOWN = 5
@@ -43,15 +43,7 @@ class OperationsChecker:
         elif event.cases < minimum:
             verdict, reason = Verdict.VACUOUS, "no case was sent to this operation"
         value = f"{event.failures} failures in {event.cases} cases"
-        return CheckRow(
-            check=f"{trial}.fuzzing {event.operation}",
-            layer=layer,
-            verdict=verdict,
-            value=value,
-            limit="0 failures",
-            reason=reason,
-            trial=trial,
-        )
+        return trial_row(trial, layer, f"fuzzing {event.operation}", verdict, value, "0 failures", reason)
 
 
 class Manners(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,15 +68,8 @@ class MannersChecker:
         verdict = Verdict.VACUOUS if not events else Verdict.FAIL if wrong else Verdict.PASS
         more = f" … and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         reason = "; ".join(f"{event.operation}: {event.detail}" for event in wrong[:SHOWN]) + more
-        return CheckRow(
-            check=f"{trial}.manners {kind}",
-            layer=layer,
-            verdict=verdict,
-            value=f"{len(events) - len(wrong)} of {len(events)} right",
-            limit="all",
-            reason=reason or ("" if events else "tried on no operation"),
-            trial=trial,
-        )
+        value = f"{len(events) - len(wrong)} of {len(events)} right"
+        return trial_row(trial, layer, f"manners {kind}", verdict, value, "all", reason or ("" if events else "tried on no operation"))
 
 
 def _checked(view: RunView, trial: str) -> list[OperationChecked]:

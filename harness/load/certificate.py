@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
 from harness.journal.events import LoadFinished, LoadGenerator
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 BAND_SHARE = 0.05
 OURS = "ours"  # the engine whose samples these are
@@ -48,11 +48,14 @@ class CertificateChecker:
             _saturation_row(_generators(view, trial), band_ms),
         ]
         return [
-            CheckRow(
-                check=f"{trial}.certificate.{name}", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial
-            )
-            for name, verdict, value, limit, reason in rows
+            trial_row(trial, layer, f"certificate.{name}", verdict, value, limit, reason) for name, verdict, value, limit, reason in rows
         ]
+
+
+def doubts(view: RunView, trial: str, limit: Duration) -> list[CheckRow]:
+    """The rows of the certificate for ``limit`` that say why latency figures of this trial may not be believed; none when they may."""
+    rows = CertificateChecker().check(view, trial, "", Certificate(tightest_limit=limit))
+    return [row for row in rows if row.verdict is not Verdict.PASS]
 
 
 Row = tuple[str, Verdict, str, str, str]
@@ -167,14 +170,4 @@ class BodiesChecker:
         bad = int(pc.sum(pc.equal(samples["outcome"], "bad_body")).as_py() or 0) if samples.num_rows else 0
         verdict = Verdict.VACUOUS if answered == 0 else Verdict.FAIL if bad else Verdict.PASS
         reason = "no answer was looked at" if answered == 0 else f"{bad} answers were not what was asked for" if bad else ""
-        return [
-            CheckRow(
-                check=f"{trial}.bodies",
-                layer=layer,
-                verdict=verdict,
-                value=f"{answered - bad} of {answered} bodies right",
-                limit="all",
-                reason=reason,
-                trial=trial,
-            )
-        ]
+        return [trial_row(trial, layer, "bodies", verdict, f"{answered - bad} of {answered} bodies right", "all", reason)]

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
-from harness.load.certificate import Certificate, CertificateChecker
-from harness.run.protocols import CheckRow, RunView
+from harness.load.certificate import doubts
+from harness.run.protocols import CheckRow, RunView, trial_row
 from harness.thresholds.figures import FORMULAS, Floats, quantile
 from harness.thresholds.grammar import OPERATORS
 
@@ -61,45 +61,39 @@ class K6AgreementChecker:
     def check(self, view: RunView, trial: str, layer: str, parameters: Agreement) -> Sequence[CheckRow]:
         content = view.evidence(f"{parameters.step}.k6.json", trial)
         if content is None:
-            return [_row(trial, layer, "k6", Verdict.VACUOUS, "", "", "k6 left no verdict")]
+            return [trial_row(trial, layer, "k6", Verdict.VACUOUS, "", "", "k6 left no verdict")]
         kept = msgspec.json.decode(content, type=Kept)
         tables = {"requests": view.samples("requests", trial), "stages": view.samples("stages", trial)}
         judged = [
             _Threshold(name, text, state, said) for name, said in sorted(kept.metrics.items()) for text, state in said.thresholds.items()
         ]
-        doubt = _doubt(view, trial, layer, parameters.tightest_limit)
+        doubt = _doubt(view, trial, parameters.tightest_limit)
         return [_dropped(trial, layer, kept), _exit(trial, layer, kept, doubt), *(one.row(trial, layer, tables) for one in judged)]
-
-
-def _row(trial: str, layer: str, name: str, verdict: Verdict, value: str, limit: str, reason: str = "") -> CheckRow:
-    return CheckRow(check=f"{trial}.{name}", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial)
 
 
 def _dropped(trial: str, layer: str, kept: Kept) -> CheckRow:
     value, limit = f"{kept.dropped} of {kept.iterations + kept.dropped} dropped", "0 dropped iterations"
     if kept.iterations == 0:
-        return _row(trial, layer, "k6.dropped_iterations", Verdict.VACUOUS, value, limit, "no iteration ended")
+        return trial_row(trial, layer, "k6.dropped_iterations", Verdict.VACUOUS, value, limit, "no iteration ended")
     reason = "k6 did not send what was planned: it had no VU free" if kept.dropped else ""
-    return _row(trial, layer, "k6.dropped_iterations", Verdict.FAIL if kept.dropped else Verdict.PASS, value, limit, reason)
+    return trial_row(trial, layer, "k6.dropped_iterations", Verdict.FAIL if kept.dropped else Verdict.PASS, value, limit, reason)
 
 
-def _doubt(view: RunView, trial: str, layer: str, limit: Duration | None) -> str:
+def _doubt(view: RunView, trial: str, limit: Duration | None) -> str:
     """Why latency figures of this trial may not be believed; empty when they may, or when no limit says how near they must be."""
-    if limit is None:
-        return ""
-    rows = CertificateChecker().check(view, trial, layer, Certificate(tightest_limit=limit))
-    return next((f"{row.check} is {row.verdict}: {row.reason}" for row in rows if row.verdict is not Verdict.PASS), "")
+    rows = doubts(view, trial, limit) if limit is not None else []
+    return next((f"{row.check} is {row.verdict}: {row.reason}" for row in rows), "")
 
 
 def _exit(trial: str, layer: str, kept: Kept, doubt: str) -> CheckRow:
     failed = [f"{name} {text}" for name, said in kept.metrics.items() for text, state in said.thresholds.items() if not state["ok"]]
     value = f"exit {kept.exit_code}, {len(failed)} thresholds failed"
     if (kept.exit_code == THRESHOLDS_FAILED) != bool(failed):
-        return _row(trial, layer, "k6.exit", Verdict.ERROR, value, "exit 0", "k6's exit code and its summary contradict each other")
+        return trial_row(trial, layer, "k6.exit", Verdict.ERROR, value, "exit 0", "k6's exit code and its summary contradict each other")
     reason = f"k6 says failed: {', '.join(sorted(failed))}" if failed else ""
     if failed and doubt and all(name.startswith(LATENCIES) for name in failed):
-        return _row(trial, layer, "k6.exit", Verdict.INCONCLUSIVE, value, "exit 0", f"{reason}; not certified: {doubt}")
-    return _row(trial, layer, "k6.exit", Verdict.FAIL if failed else Verdict.PASS, value, "exit 0", reason)
+        return trial_row(trial, layer, "k6.exit", Verdict.INCONCLUSIVE, value, "exit 0", f"{reason}; not certified: {doubt}")
+    return trial_row(trial, layer, "k6.exit", Verdict.FAIL if failed else Verdict.PASS, value, "exit 0", reason)
 
 
 class _Threshold:
@@ -112,17 +106,17 @@ class _Threshold:
         name, limit = f"k6.agrees.{self._metric}", f"{self._metric}: {self._text}"
         match = _EXPRESSION.fullmatch(self._text)
         if match is None:
-            return _row(trial, layer, name, Verdict.ERROR, "", limit, "this threshold cannot be judged from the samples")
+            return trial_row(trial, layer, name, Verdict.ERROR, "", limit, "this threshold cannot be judged from the samples")
         try:
             figure = _figure(self._metric, match, tables)
         except KeyError as error:
-            return _row(trial, layer, name, Verdict.ERROR, "", limit, f"no sample stands for {error}")
+            return trial_row(trial, layer, name, Verdict.ERROR, "", limit, f"no sample stands for {error}")
         if figure is None:
-            return _row(trial, layer, name, Verdict.VACUOUS, "", limit, "k6 judged it over no sample at all")
+            return trial_row(trial, layer, name, Verdict.VACUOUS, "", limit, "k6 judged it over no sample at all")
         ours = OPERATORS[match[3].replace("===", "==")](figure, float(match[4]))
         value = f"samples {figure:.6g}, k6 {self._said.values.get(match[1], float('nan')):.6g}"
         verdict, reason = self._compare(ours=ours)
-        return _row(trial, layer, name, verdict, value, limit, reason)
+        return trial_row(trial, layer, name, verdict, value, limit, reason)
 
     def _compare(self, *, ours: bool) -> tuple[Verdict, str]:
         if ours == self._passed:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -22,7 +21,7 @@ from harness.journal.events import MonitorRaised
 from harness.load.scale import factor_for
 from harness.run.view import FolderView
 from scripts.bars.seeded import SeededSession, seeded_session
-from scripts.bars.support import PROJECT, corpus, ingest, listed, result, say
+from scripts.bars.support import PROJECT, corpus, ended, ingest, listed, result, say
 from scripts.bars.tools import search as search_knee
 from suites.wing.api import Api
 
@@ -168,8 +167,4 @@ def _settled(session: SeededSession) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main(sys.argv[1:]))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    raise SystemExit(ended(main))

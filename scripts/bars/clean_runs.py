@@ -11,7 +11,6 @@ Without an alarm in N runs the rate of false alarms is below 3/N with 95 % confi
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -21,7 +20,7 @@ from harness.core.errors import UsageError
 from harness.core.verdict import Verdict
 from harness.defects.score import false_alarm_bound
 from scripts.bars.seeded import SeededSession, fingerprint, seeded_session
-from scripts.bars.support import OUTPUT, listed, result, say
+from scripts.bars.support import OUTPUT, ended, listed, result, say
 from system.seeded_catalogue import HARMLESS
 
 STATE = OUTPUT / "clean_runs-state.json"
@@ -104,8 +103,4 @@ def _report(runs: Sequence[Clean]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main(sys.argv[1:]))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    raise SystemExit(ended(main))

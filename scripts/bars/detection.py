@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from harness.defects.checks import NAME as REACHED
 from harness.defects.score import Score, Tried, checks, findings, score
 from scripts.bars.blind_layers import BLIND_LAYERS
 from scripts.bars.seeded import SeededSession, fingerprint, seeded_session
-from scripts.bars.support import OUTPUT, PROJECT, result, say
+from scripts.bars.support import OUTPUT, PROJECT, ended, result, say
 from suites.wing.reduced.stands_for import STANDS_FOR
 from system.seeded import patches
 from system.seeded_catalogue import DEFECTS
@@ -194,8 +193,4 @@ def _table(tried: Sequence[Tried], whole: Score, blind: Score, by_reference: Seq
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main(sys.argv[1:]))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    raise SystemExit(ended(main))

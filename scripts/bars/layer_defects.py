@@ -34,7 +34,7 @@ from harness.journal.events import Note
 from harness.run.view import FolderView
 from scripts.bars.seeded import VARIABLE, SeededSession
 from scripts.bars.seeded import seeded_session as session_with_defects
-from scripts.bars.support import PROJECT, result, say
+from scripts.bars.support import PROJECT, ended, result, say
 
 PUBLISHED = PROJECT / "docs" / "detections-layers.json"
 FUZZING = "contract.fuzzing "
@@ -194,8 +194,4 @@ def red_of_scripts(mutation: Mutation) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main(sys.argv[1:]))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    raise SystemExit(ended(main))

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.core.errors import UsageError
 from harness.core.units import Duration
 from harness.plugin.session import vector_cache
 from harness.run.project import Project, load_project
@@ -32,6 +33,15 @@ INGEST_LIMIT_S = 300.0
 def say(text: str) -> None:
     """A line of progress."""
     print(text, flush=True)
+
+
+def ended(main: Callable[[list[str]], int]) -> int:
+    """The exit code of ``main`` with the arguments of this process; wrong usage is told in a line, not in a traceback."""
+    try:
+        return main(sys.argv[1:])
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 def result(figure: str, passed: bool | None, detail: object = "") -> int:  # noqa: FBT001 - the three outcomes of a bar

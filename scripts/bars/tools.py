@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-import sys
 import time
 from collections.abc import Sequence
 
@@ -24,7 +23,7 @@ from harness.load.scale import METRIC as KNEE
 from harness.plugin.session import Trial
 from harness.run.view import FolderView
 from scripts.bars.seeded import SeededSession, seeded_session
-from scripts.bars.support import PROJECT, corpus, ingest, listed, result, say
+from scripts.bars.support import PROJECT, corpus, ended, ingest, listed, result, say
 from suites.wing.api import Api
 
 ANSWERS_SLOW = "retriever.retrieve:delay"
@@ -200,8 +199,4 @@ def _final(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main(sys.argv[1:]))
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+    raise SystemExit(ended(main))

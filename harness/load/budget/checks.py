@@ -16,12 +16,11 @@ from harness.load.budget.file import Budget
 from harness.load.budget.judge import BudgetRow, Span, judge_phase, only
 from harness.load.budget.reading import parse_budget
 from harness.load.budget.resources import judge_resources
-from harness.load.certificate import Certificate, CertificateChecker
-from harness.run.protocols import CheckRow, Monitor, RunView
+from harness.load.certificate import doubts
+from harness.run.protocols import CheckRow, Monitor, RunView, trial_row
 
 EVIDENCE = "budget.yaml"
 SCALE = "load_scale"
-CERTIFICATE_ROWS_MAX = 20
 Abort = Literal["impossible", "burn"]
 
 
@@ -129,27 +128,20 @@ def _certified(view: RunView, trial: str, rows: Sequence[BudgetRow]) -> Iterator
         if not isinstance(limit, Duration) or row.verdict not in {Verdict.PASS, Verdict.FAIL}:
             yield row
             continue
-        cause = causes.setdefault(limit.seconds, "") or _uncertified(view, trial, limit)
-        causes[limit.seconds] = cause
+        if limit.seconds not in causes:
+            causes[limit.seconds] = _uncertified(view, trial, limit)
+        cause = causes[limit.seconds]
         yield dataclasses.replace(row, verdict=Verdict.INCONCLUSIVE, reason=cause) if cause else row
 
 
 def _uncertified(view: RunView, trial: str, limit: Duration) -> str:
-    found = CertificateChecker().check(view, trial, "", Certificate(tightest_limit=limit))
-    bad = [row for row in found if row.verdict is not Verdict.PASS][:CERTIFICATE_ROWS_MAX]
+    bad = doubts(view, trial, limit)
     return f"latency is not certified for {limit}: {bad[0].check} is {bad[0].verdict}: {bad[0].reason}" if bad else ""
 
 
 def _check_row(trial: str, layer: str, row: BudgetRow) -> CheckRow:
-    return CheckRow(
-        check=f"{trial}.budget.{row.phase}.{row.name}",
-        layer=layer,
-        verdict=row.verdict,
-        value=row.value,
-        limit=f"{row.metric} {row.limit}" + (f" ({row.source})" if row.source else ""),
-        reason=row.reason,
-        trial=trial,
-    )
+    limit = f"{row.metric} {row.limit}" + (f" ({row.source})" if row.source else "")
+    return trial_row(trial, layer, f"budget.{row.phase}.{row.name}", row.verdict, row.value, limit, row.reason)
 
 
 def _abort_rows(view: RunView, trial: str, layer: str, parameters: BudgetChecks) -> list[CheckRow]:
@@ -164,7 +156,7 @@ def _abort_rows(view: RunView, trial: str, layer: str, parameters: BudgetChecks)
     verdict = Verdict.FAIL if said or not agrees else Verdict.PASS
     reason = said[0] if said and agrees else "" if agrees else f"the monitor raised {said}, reading the journal again gives {again}"
     value = "ended early" if said else "not raised"
-    return [CheckRow(f"{trial}.budget.early_abort", layer, verdict, value, "no early end", reason, trial=trial)]
+    return [trial_row(trial, layer, "budget.early_abort", verdict, value, "no early end", reason)]
 
 
 def _raised(view: RunView, trial: str) -> list[MonitorRaised]:

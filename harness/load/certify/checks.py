@@ -11,7 +11,7 @@ from harness.core.verdict import Verdict
 from harness.load.certify.engines import Reported
 from harness.load.certify.judge import Judgement, judge
 from harness.load.certify.truth import Log, Truth, TruthPlan, encoded, establish, read_log, read_plan
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 PLAN, LOG, REPORTED, TRUTH = "plan.json", "server.tsv.gz", "reported.json", "truth.json"
 LIMIT = "p50, p99, max within 1 % or 1 ms of the truth, every request told of; or self-declared invalid"
@@ -44,7 +44,7 @@ class CertifiedChecker:
         else:
             verdict, value, reason = _judged(found.judgement, parameters.expect)
         limit = LIMIT if parameters.expect == "honest" else "this engine lies: the certificate must say so"
-        return [CheckRow(check=f"{trial}.certified", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial)]
+        return [trial_row(trial, layer, "certified", verdict, value, limit, reason)]
 
 
 NOTHING = "no certificate was made"

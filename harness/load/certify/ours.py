@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from harness.core.errors import HarnessError
 from harness.core.units import Duration
-from harness.core.verdict import Verdict
 from harness.journal.events import LoadFinished, Window
-from harness.load.certificate import Certificate, CertificateChecker, canary_errors_ms
+from harness.load import certificate
+from harness.load.certificate import canary_errors_ms
 from harness.load.certify.engines import GROUP, Bench, Ran, Reported
 from harness.load.certify.judge import JUDGED, tolerance_ms
 from harness.load.certify.truth import QUANTILES, Group
@@ -92,9 +92,8 @@ def reported(view: RunView, trial: str) -> Reported:
 
 def doubts(view: RunView, trial: str, samples: Any) -> Iterator[str]:
     """Why the engine itself would not have its figures believed."""
-    for row in CertificateChecker().check(view, trial, "load", Certificate(tightest_limit=BAND)):
-        if row.verdict is not Verdict.PASS:
-            yield f"{row.check.rpartition('.')[2]}: {row.reason} ({row.value})"
+    for row in certificate.doubts(view, trial, BAND):
+        yield f"{row.check.rpartition('.')[2]}: {row.reason} ({row.value})"
     answered = samples.filter(pc.equal(samples["outcome"], "ok"))
     yield from late_canaries(canary_errors_ms(view.samples("canary", trial)), answered)
     yield from own_delays(answered, samples)

@@ -13,7 +13,7 @@ from harness.journal.events import KneeStep
 from harness.load.shape.knee import Interval, Knee, Tried, estimate
 from harness.load.shape.knee_driver import knee_text
 from harness.load.shape.knee_step import Limits, StepSpan, judge_step
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 
 class KneeCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +38,7 @@ class KneeChecker:
         steps = [event for event in said if isinstance(event, KneeStep) and event.search == parameters.step]
         verdict, value, reason = _judged(view, trial, steps, parameters)
         limit = f"capacity >= {parameters.least}" if parameters.least is not None else f"known within {parameters.width}"
-        return [CheckRow(check=f"{trial}.knee", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial)]
+        return [trial_row(trial, layer, "knee", verdict, value, limit, reason)]
 
 
 def _judged(view: RunView, trial: str, steps: Sequence[KneeStep], parameters: KneeCheck) -> tuple[Verdict, str, str]:

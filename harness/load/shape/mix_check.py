@@ -22,7 +22,7 @@ from harness.core.errors import DamagedRun
 from harness.core.verdict import Verdict
 from harness.journal.events import LoadMixPlanned
 from harness.run.folder import TRIALS
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 
 ALPHA = 1e-6
 EXPECTED_LEAST = 5.0
@@ -46,14 +46,14 @@ class MixChecker:
         said = [recorded.event for recorded in view.events(LoadMixPlanned.NAME, trial=trial)]
         plans = [event for event in said if isinstance(event, LoadMixPlanned) and parameters.step in {"", event.step}]
         rows = [_row(view, trial, layer, plan) for plan in plans]
-        nothing = CheckRow(check=f"{trial}.mix", layer=layer, verdict=Verdict.VACUOUS, reason="no load was planned", trial=trial)
+        nothing = trial_row(trial, layer, "mix", Verdict.VACUOUS, reason="no load was planned")
         return rows or [nothing]
 
 
 def _row(view: RunView, trial: str, layer: str, plan: LoadMixPlanned) -> CheckRow:
     verdict, value, reason = _judged(view, trial, plan)
     limit = f"every operation as planned; chi² p >= {ALPHA:g}"
-    return CheckRow(check=f"{trial}.mix.{plan.step}", layer=layer, verdict=verdict, value=value, limit=limit, reason=reason, trial=trial)
+    return trial_row(trial, layer, f"mix.{plan.step}", verdict, value, limit, reason)
 
 
 def _judged(view: RunView, trial: str, plan: LoadMixPlanned) -> tuple[Verdict, str, str]:

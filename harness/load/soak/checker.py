@@ -17,7 +17,7 @@ from harness.journal.events import Series
 from harness.load.soak.detect import LIMITS, Finding, Kind, judge_limit, trend_of
 from harness.load.soak.trend import Trend
 from harness.load.soak.windows import Floats, TooShort
-from harness.run.protocols import CheckRow, RunView
+from harness.run.protocols import CheckRow, RunView, trial_row
 from harness.thresholds.figures import quantile, values_of
 
 TO_MB: Mapping[str, float] = {
@@ -64,11 +64,11 @@ class SoakChecker:
 
     def check(self, view: RunView, trial: str, layer: str, parameters: Soak) -> Sequence[CheckRow]:
         """Rows ``<trial>.soak.<kind>.<series>.<limit>``; VACUOUS without the series, INCONCLUSIVE where it is too short."""
-        name = f"{trial}.soak.{parameters.kind}.{parameters.series or 'p99'}"
+        name = f"soak.{parameters.kind}.{parameters.series or 'p99'}"
         limits = LIMITS[parameters.kind]
 
         def rows(verdict: Verdict, reason: str) -> list[CheckRow]:
-            return [CheckRow(f"{name}.{limit.name}", layer, verdict, "", f"< {limit.name}", reason, trial=trial) for limit in limits]
+            return [trial_row(trial, layer, f"{name}.{limit.name}", verdict, "", f"< {limit.name}", reason) for limit in limits]
 
         try:
             sampled = _without_warmup(_sampled(view, trial, parameters), parameters)
@@ -138,15 +138,8 @@ def _without_warmup(sampled: Sampled, parameters: Soak) -> Sampled:
 
 
 def _row(name: str, layer: str, trial: str, kind: Kind, found: Trend, finding: Finding) -> CheckRow:
-    return CheckRow(
-        check=f"{name}.{finding.limit.name}",
-        layer=layer,
-        verdict=finding.verdict,
-        value=_said(kind, found),
-        limit=f"< {finding.limit.name}",
-        reason=finding.reason,
-        trial=trial,
-    )
+    limit = finding.limit.name
+    return trial_row(trial, layer, f"{name}.{limit}", finding.verdict, _said(kind, found), f"< {limit}", finding.reason)
 
 
 def _said(kind: Kind, found: Trend) -> str:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from harness.journal.events import LoadFinished, LoadPlanned, Window
 from harness.load.certificate import Bodies, BodiesChecker, Certificate, CertificateChecker, canary_errors_ms
 from harness.load.histogram import LatencyHistogram
 from harness.load.open_loop import OpenLoop, OpenLoopDriver
+from suites.unit.waiting import reached
 
 KIND = {"op": "ask", "path": "/ask", "key": "reader", "pool": "pool.jsonl", "expect_nonempty": "results"}
 Make = Callable[..., Any]
@@ -124,20 +124,13 @@ def test_load_goes_to_this_machine_only(place: Any, base: str, error: type[Excep
 def test_a_trial_that_is_ended_ends_the_engine(place: Any, server: Make) -> None:
     """When the trial stops, the engine and the canary end at once; what was sent before is on disk."""
     scripted = server()
-    watcher = threading.Thread(target=lambda: _until(lambda: len(scripted.seen) > 40) and place.stopping.set())
+    watcher = threading.Thread(target=lambda: reached(lambda: len(scripted.seen) > 40, 20.0) and place.stopping.set())
     watcher.start()
     with pytest.raises(HarnessError, match="before its plan was done"):
         drive(place, scripted.port, duration=Duration.parse("60 s"))
     watcher.join()
     assert place.view().samples("requests", "t").num_rows > 5
     assert _children() == []
-
-
-def _until(condition: Callable[[], bool], deadline_s: float = 20.0) -> bool:
-    until = time.monotonic() + deadline_s
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.01)
-    return True
 
 
 def _children() -> list[str]:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,14 +24,7 @@ from harness.load.attribution.sampler import Sampler
 from harness.load.attribution.spans import SPANS, Span, covered_ns, process_spans, self_times_ns
 from harness.load.attribution.stage_timings import Reader, StageTimings, StageTimingsDriver
 from harness.load.engine.saturation import Watch
-
-
-def until(done: Callable[[], bool], limit_s: float = 5.0) -> None:
-    """Wait for a condition, with a deadline."""
-    end = time.monotonic() + limit_s
-    while not done():
-        assert time.monotonic() < end, "not within the deadline"
-        threading.Event().wait(0.01)
+from suites.unit.waiting import wait_for
 
 
 class Target:
@@ -170,9 +162,9 @@ def test_a_stopped_process_is_seen_as_stopped() -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
         try:
             os.kill(child.pid, signal.SIGSTOP)
-            until(lambda: bool((found := process_counters(child.pid)) and found.stopped))
+            wait_for(lambda: bool((found := process_counters(child.pid)) and found.stopped), 5.0)
             os.kill(child.pid, signal.SIGCONT)
-            until(lambda: bool((found := process_counters(child.pid)) and not found.stopped))
+            wait_for(lambda: bool((found := process_counters(child.pid)) and not found.stopped), 5.0)
             assert child.pid in family(os.getpid())
         finally:
             child.kill()
@@ -220,7 +212,7 @@ def test_the_host_is_sampled_by_a_process_of_its_own_until_the_load_ends(place: 
     context = place.context("http://127.0.0.1:1", {}, stack=stack, window=window, project=Path(__file__).parents[4])
     thread = threading.Thread(target=HostDriver().run, args=(context, Host(beside="load")))
     thread.start()
-    until(lambda: sum(path.stat().st_size for path in samples.glob("t.services.*")) > 1_000, 30)
+    wait_for(lambda: sum(path.stat().st_size for path in samples.glob("t.services.*")) > 1_000, 30)
     ended.set()
     thread.join(30)
     assert not thread.is_alive()

@@ -230,6 +230,7 @@ def _emit_finished(context: StepContext, said: Sequence[Said]) -> None:
                 gc_max_s=one.gc_max_s,
                 lag_p99_s=one.lag_p99_s,
                 peak_rss_bytes=one.peak_rss_bytes,
+                realtime=one.realtime,
             )
         )
     limited = sum(one.rate_limited for one in said)

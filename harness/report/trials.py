@@ -266,6 +266,7 @@ def _saturation(event: LoadGenerator) -> str:
         f"{event.connections_most} of {event.connections_max} connections, "
         f"{whole(event.gc_pauses)} collections, {numbers.seconds(event.gc_max_s)} the longest, "
         f"lag p99 {numbers.seconds(event.lag_p99_s)}, {event.peak_rss_bytes / 2**20:.0f} MiB"
+        f"{', at real-time priority' if event.realtime else ''}"
     )
 
 

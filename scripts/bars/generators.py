@@ -1,8 +1,12 @@
-"""The generators of the bar ``throughput``, each on one core against the same server: does it hold this rate, and how fast is it closed?"""
+"""The generators of the bar ``throughput``, each on one core against the same server: does it hold this rate, and how fast is it closed?
+
+Ours takes real-time priority by itself where that is allowed; then k6 and Locust are given the same.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -21,6 +25,7 @@ import pyarrow.compute as pc
 
 from harness.journal.hub import JournalHub
 from harness.load.engine.plan import CanaryPlan, EnginePlan, Said
+from harness.load.engine.priority import LOWEST
 from harness.load.k6_tool import found_k6
 from harness.load.requests import PlannedRequest, RequestKind
 from harness.run.view import FolderView
@@ -74,7 +79,7 @@ class Ours:
     """Our engine as shipped: four timestamps, samples on disk, status and length checked, the canary beside it."""
 
     name: ClassVar[str] = "ours"
-    first_rate: ClassVar[float] = 24_000.0
+    first_rate: ClassVar[float] = 36_000.0
 
     def hold(self, bench: Bench, rate_per_s: float) -> Held:
         said, samples = run_ours(bench, rate_per_s=rate_per_s)
@@ -131,7 +136,7 @@ def _plan(bench: Bench, folder: Path, canary_port: int, rate_per_s: float, close
         duration_s=bench.seconds,
         run_folder=str(folder),
         canary=CanaryPlan("127.0.0.1", canary_port, max(CANARY_MIN_PER_S, CANARY_SHARE * rate_per_s)),
-        connections_ahead=64,
+        connections_ahead=VUS,
         closed_connections=closed,
     )
 
@@ -159,7 +164,7 @@ class K6:
     def hold(self, bench: Bench, rate_per_s: float) -> Held:
         values = {"URL": bench.url, "RATE": f"{rate_per_s:.0f}", "SECONDS": f"{bench.seconds:g}", "VUS": str(VUS)}
         flags = [part for name, value in values.items() for part in ("--env", f"{name}={value}")]
-        command = pinned(bench.core, str(found_k6()), "run", "--quiet", "--no-usage-report", "--log-output=none", *flags)
+        command = pinned(bench.core, *realtime(), str(found_k6()), "run", "--quiet", "--no-usage-report", "--log-output=none", *flags)
         done = _run([*command, str(HERE / "throughput_k6.js")], bench.seconds)
         said = json.loads(done.strip().splitlines()[-1])
         planned = round(rate_per_s) * bench.seconds
@@ -187,7 +192,7 @@ class Locust:
             "WINDOW_S": str(bench.seconds),
         }
         flags = ["--headless", "--only-summary", "--users", str(LOCUST_USERS), "--spawn-rate", str(LOCUST_USERS)]
-        command = pinned(bench.core, sys.executable, "-m", "locust", "-f", str(HERE / "throughput_locust.py"), *flags)
+        command = pinned(bench.core, *realtime(), sys.executable, "-m", "locust", "-f", str(HERE / "throughput_locust.py"), *flags)
         text = _run([*command, "--host", bench.url.rstrip("/"), "--loglevel", "ERROR"], bench.seconds, **environment)
         found = re.search(r"HELD (\d+) ([\d.]+) (\d+)", text)
         if found is None:
@@ -195,6 +200,13 @@ class Locust:
         achieved, failed = int(found[1]) / float(found[2]), int(found[3])
         why = [] if achieved >= ACHIEVED_MIN * rate_per_s else [f"{achieved:.0f}/s achieved"]
         return Held(rate_per_s, achieved, ", ".join([*why, *([f"{failed} failed"] if failed else [])]))
+
+
+@functools.cache
+def realtime() -> tuple[str, ...]:
+    """What starts a command at the priority that our engine takes; nothing where that is not allowed."""
+    command = ("chrt", "--rr", str(LOWEST))
+    return command if subprocess.run([*command, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0 else ()
 
 
 def ours_closed(bench: Bench) -> float:
@@ -231,6 +243,6 @@ def missing() -> str:
         "apt-get install nginx-core wrk": shutil.which("wrk") and (shutil.which("nginx") or Path("/usr/sbin/nginx").is_file()),
         "harness servers install k6": found_k6(),
         "pip install 'evidence-harness[load]'": importlib.util.find_spec("locust"),
-        "apt-get install util-linux (taskset)": shutil.which("taskset"),
+        "apt-get install util-linux (taskset, chrt)": shutil.which("taskset") and shutil.which("chrt"),
     }
     return "; ".join(command for command, here in wanted.items() if not here)

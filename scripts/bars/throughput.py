@@ -2,8 +2,9 @@
 
 Ours, k6 (constant-arrival-rate) and Locust (FastHttpUser, constant_throughput) hold a rate open-loop; ours and wrk run closed. A rate is
 held when nothing was dropped, the achieved rate is the offered one within 0.1 %, and, for ours, the schedule lag's p99 is at most
-1 ms. Each round looks for the highest such rate by short steps around that of the round before. Rounds are kept in
-``reports/bars/throughput.jsonl`` and a second call goes on where the first one stopped, on the same content and machine.
+1 ms; all three at real-time priority where that is allowed. Each round looks for the highest such rate by short steps around that of
+the round before. Rounds are kept in ``reports/bars/throughput.jsonl`` and a second call goes on where the first one stopped, on the
+same content and machine.
 """
 
 from __future__ import annotations

@@ -98,3 +98,4 @@ class LoadGenerator(Event, frozen=True, kw_only=True):
     gc_max_s: Seconds
     lag_p99_s: Annotated[float, doc("p99 of the schedule lag, s, as the process saw it; judged from the samples")]
     peak_rss_bytes: int
+    realtime: Annotated[bool, doc("it had real-time priority: no ordinary process could keep it from its core")] = False

@@ -66,3 +66,4 @@ class Said(msgspec.Struct, frozen=True):
     gc_max_s: float
     lag_p99_s: float
     peak_rss_bytes: int
+    realtime: bool  # no other process could keep it from the core

@@ -33,6 +33,7 @@ from harness.load.engine.connection import Connection
 from harness.load.engine.lane import ClosedLane, Lane, LaneLike
 from harness.load.engine.pace import Pacer, Stream
 from harness.load.engine.plan import CanaryPlan, EnginePlan, Said
+from harness.load.engine.priority import is_realtime, take_realtime
 from harness.load.engine.recorder import Arrivals, CanaryRecorder, Columns, Recorder, SideStreams, Totals
 from harness.load.engine.saturation import Watch, peak_rss_bytes, raise_file_limit
 from harness.load.engine.verify import Prepared, identifier, prepare
@@ -234,6 +235,7 @@ class Engine:
             gc_max_s=watch.gc_max_s,
             lag_p99_s=totals.lag.quantile_ns(Fraction(99, 100)) / 1e9 if len(totals.lag) else 0.0,
             peak_rss_bytes=peak_rss_bytes(),
+            realtime=is_realtime(),
         )
 
     def _emit_histograms(self, totals: Totals) -> None:
@@ -304,6 +306,8 @@ def main() -> int:
     keys = msgspec.json.decode(os.environ.pop("EH_LOAD_KEYS", "{}"), type=dict[str, str])
     journal = JournalClient(os.environ["EH_JOURNAL_ADDRESS"])
     pa.array(["warm"])  # the first array imports hundreds of modules where pandas is installed: not while requests are measured
+    if not plan.closed_connections:  # that one is never idle: it would leave its core to nobody
+        take_realtime()
     said = uvloop.run(_serve(Engine(plan, keys, journal)))
     print(msgspec.json.encode(said).decode(), flush=True)
     return 0

@@ -101,6 +101,13 @@ def test_a_generator_at_its_own_limits_is_named(place: Any, said: Any, verdict: 
     assert {rows[name].verdict for name in ("canary", "schedule_lag", "shortfall")} == {Verdict.PASS}
 
 
+@pytest.mark.parametrize("realtime", [True, False])
+def test_who_sent_late_without_real_time_priority_is_told_how_to_get_it(place: Any, realtime: bool) -> None:
+    """An ordinary process waits for its core when the machine is busy."""
+    row = judged(place, requests(lag_ms=40), canaries(), generator(realtime=realtime), finished(300))["schedule_lag"]
+    assert (row.verdict, "ulimit -r" in row.reason) == (Verdict.INCONCLUSIVE, not realtime), row
+
+
 def test_a_request_without_a_row_is_a_shortfall(place: Any) -> None:
     """Dropped when busy: the plan had 310, the samples have 300. Another engine's count is not about these samples."""
     row = judged(place, requests(), canaries(), generator(), finished(310))["shortfall"]

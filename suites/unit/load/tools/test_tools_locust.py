@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +43,14 @@ def run(place: Any, port: int, **parameters: Any) -> Any:
 
 def of(view: Any, kind: type[Any]) -> list[Any]:
     return [item.event for item in view.events(kind.NAME)]
+
+
+def test_a_worker_that_is_told_of_users_does_not_stop_sending() -> None:
+    """Locust alone makes its argument parser anew for each of some eighty options then: 50 ms a second."""
+    words = (
+        "from locust import argument_parser as a; import harness.load.locust_process; assert a.default_args_dict() is a.default_args_dict()"
+    )
+    subprocess.run([sys.executable, "-c", words], cwd=PROJECT, check=True, timeout=60)
 
 
 def test_a_judged_run_leaves_a_row_for_each_due_request(place: Any, server: Make) -> None:

@@ -127,13 +127,13 @@ class _Published(msgspec.Struct, frozen=True):
 
 
 def load_detections(path: Path | None) -> Detections:
-    """``checks`` of ``docs/detections.json`` and of ``detections-layers.json`` beside it: check id, test node or a beginning of one →
+    """``checks`` of ``docs/detections.json`` and of every ``detections-*.json`` beside it: check id, test node or a beginning of one →
     ids of seeded defects. Empty without them.
     """
     if path is None:
         return {}
     merged: dict[str, tuple[str, ...]] = {}
-    for file in (path, path.with_name(f"{path.stem}-layers.json")):
+    for file in (path, *sorted(path.parent.glob(f"{path.stem}-*.json"))):
         for check, defects in _read_detections(file).items():
             merged[check] = (*merged.get(check, ()), *defects)
     return merged

@@ -3,7 +3,8 @@
 First the knee of retrieve is searched; where a scenario's rate is above half of it, the rate and the limit on throughput are scaled
 to half the knee and the factor is printed. Then, on one system: burst and steady clean (PASS wanted); both with every answer 1.5 s
 slower (ended by the monitor, rows that had failed); back-pressure with a slow reranker (trips, is fast in overload mode, releases).
-On a second system, whose back-pressure never trips, the same scenario has to go red.
+On a second system, whose back-pressure never trips, the same scenario has to go red. Which rows the slowdown turned red is written to
+``docs/detections-load-budget.json``.
 
     python -m scripts.bars.budget [--only NAME]… [--knee RATE]
 """
@@ -20,6 +21,7 @@ from harness.core.verdict import Verdict
 from harness.journal.events import MonitorRaised
 from harness.load.scale import factor_for
 from harness.run.view import FolderView
+from scripts.bars.published import publish
 from scripts.bars.seeded import SeededSession, seeded_session
 from scripts.bars.support import PROJECT, corpus, ended, ingest, listed, result, say
 from scripts.bars.tools import search as search_knee
@@ -126,9 +128,11 @@ def _seeded(session: SeededSession, name: str, text: str) -> tuple[str, str]:
     seconds = time.monotonic() - began
     events = FolderView(session.run.folder).events(MonitorRaised.NAME, trial=trial.result.trial)
     reasons = [item.event.reason for item in events if isinstance(item.event, MonitorRaised)]
-    failed = sum("had given FAIL" in row.reason for row in trial.rows)
-    figure = f"{trial.verdict} after {seconds:.0f} s, {failed} rows had failed, {reasons[:1]}"
-    wanted = trial.verdict in {Verdict.ABORTED, Verdict.FAIL} and len(reasons) == 1 and failed > 0
+    failed = [row.check.removeprefix(trial.result.trial) for row in trial.rows if "had given FAIL" in row.reason]
+    figure = f"{trial.verdict} after {seconds:.0f} s, {len(failed)} rows had failed, {reasons[:1]}"
+    wanted = trial.verdict in {Verdict.ABORTED, Verdict.FAIL} and len(reasons) == 1 and bool(failed)
+    if wanted:
+        publish("load-budget", {f"{SLOW} in {name}": [f"budget_{name}{check}" for check in failed]}, keep=True)
     _settled(session)
     return ("" if wanted else f"{trial.verdict}: {trial.explain()[:800]}"), figure
 

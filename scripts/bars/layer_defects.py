@@ -22,21 +22,18 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from harness.cli.console import Console
 from harness.cli.verify import run_layers
-from harness.core import jsonio
 from harness.core.errors import UsageError, nearest_word
 from harness.core.verdict import Verdict
 from harness.defects.driver import FILE, arm
 from harness.journal.events import Note
 from harness.run.view import FolderView
+from scripts.bars.published import publish
 from scripts.bars.seeded import VARIABLE, SeededSession
 from scripts.bars.seeded import seeded_session as session_with_defects
 from scripts.bars.support import PROJECT, ended, result, say
 
-PUBLISHED = PROJECT / "docs" / "detections-layers.json"
 FUZZING = "contract.fuzzing "
 
 
@@ -56,24 +53,29 @@ SYSTEM: tuple[Planted, ...] = (
     Planted("contract", "fuzz: largest top_k is a 500", FUZZING),
     Planted("contract", "fuzz: query beyond Latin-1 is a 500", FUZZING),
 )
-SUITE = "suites/unit/acceptance"
+ACCEPTANCE = "suites/unit/acceptance"
+PUBLISHING = "suites/load_tools/test_publishing.py"
 LIMIT_S = 240
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mutation:
-    """A defect in the acceptance scripts: in ``file``, ``old`` becomes ``new`` (None: the file is away)."""
+    """A defect in what an operator has: in ``file``, ``old`` becomes ``new`` (None: the file is away); tests of ``suite`` see it."""
 
     id: str
     file: str
     old: str
     new: str | None
+    suite: str = ACCEPTANCE
 
 
 SCRIPTS: tuple[Mutation, ...] = (
     Mutation("acceptance: a task script is missing", "scripts/acceptance/107_backup_restore.sh", "", None),
     Mutation("acceptance: every task says PASS", "scripts/acceptance/common.sh", "exit ", "exit 0 # "),
     Mutation("acceptance: the runner runs nothing", "scripts/run_m18_production_acceptance.sh", "acceptance", "nothing"),
+    Mutation("publishing: a region gets no end", "harness/load/publish/grafana.py", '"timeEnd": annotation.end_ms,', "", PUBLISHING),
+    Mutation("publishing: tags name no scenario", "harness/load/publish/regions.py", "scenario:", "scene:", PUBLISHING),
+    Mutation("report: the load is not drawn", "harness/report/templates/page.html.j2", "{{ picture.svg }}", "", PUBLISHING),
 )
 
 
@@ -89,7 +91,7 @@ class Candidate:
 def candidates() -> list[Candidate]:
     """Every defect in the order in which it is tried."""
     system = [Candidate(item.id, item.layer, lambda item=item: red_of_layer(item)) for item in SYSTEM]  # type: ignore[misc]
-    return system + [Candidate(item.id, "acceptance", lambda item=item: red_of_scripts(item)) for item in SCRIPTS]  # type: ignore[misc]
+    return system + [Candidate(item.id, item.suite.split("/")[1], lambda item=item: red_of_scripts(item)) for item in SCRIPTS]  # type: ignore[misc]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -103,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     found = {item.id: _tried(item, given.repeat) for item in chosen}
     missed = [name for name, red in found.items() if not red]
     if not missed:
-        jsonio.write_atomic(PUBLISHED, jsonio.pretty({"checks": merged(_published() if given.only else {}, found)}))
+        publish("layers", found, keep=bool(given.only))
     times = f", {given.repeat} times each" if given.repeat > 1 else ""
     figure = f"{len(chosen) - len(missed)} of {len(chosen)} defects found by their layer{times}"
     return result(figure, not missed, f"missed: {', '.join(missed) or 'none'}")
@@ -126,23 +128,6 @@ def _tried(item: Candidate, times: int) -> list[str]:
         say(f"{item.layer:11} {item.id}: {len(red)} checks red")
         always = red if always is None else [check for check in always if check in red]
     return always or []
-
-
-class _Published(msgspec.Struct, frozen=True):
-    checks: dict[str, tuple[str, ...]] = {}
-
-
-def _published() -> Mapping[str, Sequence[str]]:
-    return msgspec.json.decode(PUBLISHED.read_bytes(), type=_Published).checks if PUBLISHED.is_file() else {}
-
-
-def merged(before: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Check → defects: those of ``before`` that were not tried now, and what was ``found`` (defect → red checks)."""
-    checks = {check: [defect for defect in defects if defect not in found] for check, defects in before.items()}
-    for defect, red in found.items():
-        for check in red:
-            checks.setdefault(check, []).append(defect)
-    return {check: sorted(defects) for check, defects in checks.items() if defects}
 
 
 class LayerSession(SeededSession):
@@ -174,7 +159,7 @@ def red_of_layer(planted: Planted) -> list[str]:
 
 
 def red_of_scripts(mutation: Mutation) -> list[str]:
-    """Tests of the acceptance suite that failed in a copy of the project with the mutation."""
+    """Tests of the suite that failed in a copy of the project with the mutation."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "project"
         ignore = shutil.ignore_patterns(".git", ".venv", "reports", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis")
@@ -187,7 +172,7 @@ def red_of_scripts(mutation: Mutation) -> list[str]:
         else:
             assert mutation.old in text, mutation.id
             target.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-rf", SUITE]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "-rf", mutation.suite]
         environment = {**os.environ, "PYTHONPATH": str(copy)}
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     return [line.split(" ")[1] for line in done.stdout.splitlines() if line.startswith("FAILED ")]

@@ -2,7 +2,8 @@
 
 First the knee of retrieve is searched (open loop, short steps); where a script wants more than half of it, its rates are scaled to
 half the knee and the factor is printed. Durations are shortened, thresholds are those of the scenarios. A trial that is
-INCONCLUSIVE only because the canary was out of band is tried once more.
+INCONCLUSIVE only because the canary was out of band is tried once more. Which checks the slowdown turned red is written to
+``docs/detections-load-tools.json``.
 
     python -m scripts.bars.tools [--only NAME]… [--knee RATE]
 """
@@ -22,6 +23,7 @@ from harness.load.k6_tool import found_k6
 from harness.load.scale import METRIC as KNEE
 from harness.plugin.session import Trial
 from harness.run.view import FolderView
+from scripts.bars.published import publish
 from scripts.bars.seeded import SeededSession, seeded_session
 from scripts.bars.support import PROJECT, corpus, ended, ingest, listed, result, say
 from suites.wing.api import Api
@@ -65,7 +67,11 @@ LOADS: tuple[Load, ...] = (
     Load("load_k6_hybrid", *_knobs("PART: hybrid", 'HYBRID_DURATION_S: "20"', 'HYBRID_DURATION_S: "8"')),
     Load("load_k6_rerank", *_knobs("PART: rerank", 'RERANK_DURATION_S: "20"', 'RERANK_DURATION_S: "8"')),
     Load("load_k6_stress", *_knobs("PART: stress", 'STRESS_STEP_S: "7"', 'STRESS_STEP_S: "3"')),
-    Load("load_k6_soak", *_knobs('PART: soak, SOAK_DURATION_S: "600"', 'SOAK_DURATION_S: "24"', 'SOAK_DURATION_S: "8"')),
+    Load(
+        "load_k6_soak",
+        (('SOAK_DURATION_S: "600"', 'SOAK_DURATION_S: "24"'),),
+        (('SOAK_DURATION_S: "600"', 'SOAK_DURATION_S: "24"'),),
+    ),
     Load("load_k6_concurrency", *_knobs("", 'STAGE_S: "15"', 'STAGE_S: "5"')),
     Load("load_k6_ingest_throughput", *_knobs("", 'DURATION_S: "25"', 'DURATION_S: "8"'), INGEST_SLOW),
 )
@@ -120,14 +126,18 @@ def _judge(session: SeededSession, chosen: Sequence[Load], knee: float) -> int:
             if trial.verdict is not Verdict.PASS:
                 problems.append(f"{load.name}: {trial.verdict}: {trial.explain()[:600]}")
             _settle(api)
+        found: dict[str, list[str]] = {}
         for load in chosen:
             trial, seconds = _timed(session, load.name, load.seeded, load.defect)
             failed = [row.check.removeprefix(f"{trial.result.trial}.") for row in trial.rows if row.verdict is Verdict.FAIL]
             say(f"{load.name:28} with {load.defect}: {trial.verdict}, {seconds:.1f} s, red: {', '.join(failed)}")
             red += bool(failed)
+            found.setdefault(load.defect, []).extend(f"{load.name}.{check}" for check in failed)
             if not failed:
                 problems.append(f"{load.name}: {load.defect} did not turn it red: {trial.explain()[:400]}")
             _settle(api)
+    if red == len(LOADS):
+        publish("load-tools", found)
     figure = f"{good} of {len(chosen)} PASS, {red} of {len(chosen)} red with a seeded slowdown; knee {knee:g}/s"
     return result(figure, passed=not problems, detail=f"{'; '.join(factors)}\n{listed(problems)}".strip())
 
@@ -139,7 +149,7 @@ def _clean(session: SeededSession, load: Load) -> tuple[Trial, float]:
         doubted = any(row.verdict is Verdict.INCONCLUSIVE and row.check.endswith(IN_BAND) for row in trial.rows)
         if trial.verdict is not Verdict.INCONCLUSIVE or not doubted or attempt == ATTEMPTS:
             break
-        say(f"{load.name}: the canary was out of band, once more")
+        say(f"{load.name}: canary or lag out of band, once more")
     return trial, seconds
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from harness.core.errors import UsageError
 from scripts.bars import layer_defects
-from scripts.bars.layer_defects import FUZZING, SYSTEM, Candidate, merged
+from scripts.bars.layer_defects import FUZZING, SYSTEM, Candidate
+from scripts.bars.published import merged
 from system.evidence import retrieval
 from system.evidence.retrieval import MAX_TOP_K
 from system.gateway import routes_answers, schemas

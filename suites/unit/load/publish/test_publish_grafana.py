@@ -17,7 +17,7 @@ from harness.load.publish.regions import Regions
 from harness.load.publish.sending import NotSent
 from harness.load.publish.settings import GrafanaTable, Peer
 
-from .conftest import TOKEN, Grafana
+from .recorders import TOKEN, Grafana
 
 S = 1_000_000_000
 EPOCH_NS = 1_795_000_000 * S

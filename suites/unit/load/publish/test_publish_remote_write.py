@@ -15,7 +15,7 @@ from harness.load.publish.metrics import run_series
 from harness.load.publish.remote_write import RemoteWriteListener
 from harness.load.publish.wire import TimeSeries
 
-from .conftest import Receiver, Recorder
+from .recorders import Receiver, Recorder
 
 S = 1_000_000_000
 MS = 1_000_000

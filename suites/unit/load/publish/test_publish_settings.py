@@ -12,7 +12,7 @@ from harness.load.publish.settings import decode, grafana_peer
 from harness.run.registry import Registry
 from harness.run.run import Run
 
-from .conftest import TOKEN, Grafana, Receiver
+from .recorders import TOKEN, Grafana, Receiver
 
 URL = "http://127.0.0.1:3000"
 

@@ -2,11 +2,12 @@
 
 A run of ``scenarios/load_attribution.yaml``: the gateway is stopped for 800 ms (three times), every processor is hogged for 2 s, the store
 of one retriever takes 1.5 s longer for 1.5 s. None of it is journaled as a fault: the attribution has spans of the gateway, samples of the
-host, the canary and the generator, and has to tell. This script knows when each was planted.
+host, the canary and the generator, and has to tell. This script knows when each was planted. Then, in the same run,
+``scenarios/load_tail.yaml``: 10,800 requests and nothing planted, of whose slowest 0.1 % as many need a cause.
 
     python -m scripts.bars.attribution [--keep]
 
-Exit 0: both hold, 1: not.
+Exit 0: all hold, 1: not.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 
+from harness.core.verdict import Verdict
 from harness.journal.events import TrialFinished, Window
 from harness.load.attribution.causes import Attributed, Finding, attribute
 from harness.load.attribution.check import Attribution, judged, table
+from harness.load.attribution.slowest import TAIL
 from harness.run.view import FolderView
 from scripts.bars.seeded import seeded_session
 from scripts.bars.support import OUTPUT, listed, result, say
 from suites.wing.plants import PLANTED
 
-SCENARIO = "scenarios/load_attribution.yaml"
+PLANTED_SCENARIO, TAIL_SCENARIO = "scenarios/load_attribution.yaml", "scenarios/load_tail.yaml"
 # Load step -> what was planted in it -> the beginnings of the causes that name it. A hog of the processors is named by whatever of it
 # is measured: the pressure on the host, a service that waited for a processor, or a generator that was held up itself.
 HOGGED = ("CPU pressure", "CPU time stolen", "generator or machine", "generator lag")
@@ -42,22 +45,38 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the run folder as reports/bars/attribution")
     options = parser.parse_args()
     with seeded_session(("bars", "attribution")) as session:
-        trial = session.scenario(SCENARIO).result.trial
+        planted = session.scenario(PLANTED_SCENARIO).result.trial
+        tail = session.scenario(TAIL_SCENARIO).result.trial
         folder = session.run.folder
     if options.keep:
         shutil.rmtree(OUTPUT / "attribution", ignore_errors=True)
         shutil.copytree(folder, OUTPUT / "attribution")
     say(f"run folder {folder}")
-    return reported(FolderView(folder), trial)
+    view = FolderView(folder)
+    for trial in (planted, tail):
+        ends = [item.event for item in view.events(TrialFinished.NAME, trial=trial)]
+        if not ends or not isinstance(ends[-1], TrialFinished) or ends[-1].outcome != "completed":
+            return result("a trial was not completed", passed=False, detail=str(ends[-1] if ends else trial))
+    parts = (of_planted(view, planted), of_tail(view, tail))
+    problems = [problem for part in parts for problem in part[1]]
+    return result("; ".join(part[0] for part in parts), passed=all(part[2] for part in parts), detail=listed(problems))
 
 
-def reported(view: FolderView, trial: str) -> int:
-    """Print a table a load step; judge all of them together."""
-    ends = [item.event for item in view.events(TrialFinished.NAME, trial=trial)]
-    if not ends or not isinstance(ends[-1], TrialFinished) or ends[-1].outcome != "completed":
-        return result("the trial was not completed", passed=False, detail=str(ends[-1] if ends else ""))
+def of_tail(view: FolderView, trial: str) -> tuple[str, list[str], bool]:
+    """(figure, problems, whether it holds) of the load in which nothing was planted."""
+    found = attribute(view, trial, "", Attribution().unanswered.ns)
+    show("tail", found)
+    verdict, value, _ = judged(found, NEEDED)
+    enough = found.tail.share == TAIL
+    problems = [f"tail: {one.request.request_id} has no cause ({one.place})" for one in found.requests if not one.cause]
+    problems += [] if enough else [f"{found.tail.requests} requests are too few for {TAIL:.1%}"]
+    return f"nothing planted: {value}", problems, verdict is Verdict.PASS and enough
+
+
+def of_planted(view: FolderView, trial: str) -> tuple[str, list[str], bool]:
+    """(figure, problems, whether it holds): a table a load step, all of them judged together."""
     attributed = slow = named = under = 0
-    problems = []
+    problems: list[str] = []
     for step, (plant, wanted) in PLANTS.items():
         found = attribute(view, trial, step, Attribution().unanswered.ns)
         show(step, found)
@@ -71,7 +90,7 @@ def reported(view: FolderView, trial: str) -> int:
         problems += [f"{plant}: {count} named {cause}" for cause, count in others.most_common()]
     figure = f"{attributed} of {slow} slow requests attributed; {named} of {under} under a planted cause name it"
     passed = slow > 0 and attributed > NEEDED * slow and named > NEEDED * under and not any(item.startswith("no slow") for item in problems)
-    return result(figure, passed=passed, detail=listed(problems))
+    return figure, problems, passed
 
 
 def windows(view: FolderView, trial: str, plant: str) -> Sequence[Window]:

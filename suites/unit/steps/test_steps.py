@@ -181,6 +181,18 @@ def test_a_lost_race_is_skipped(world: World, waiting: Waiting, monkeypatch: pyt
     assert STEPS[event.topic](event, world.ports()) is Outcome.SKIPPED
 
 
+def test_two_that_complete_one_late_document_are_no_failure(world: World, waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Applier and worker may bring it in at the same moment: whoever comes second marks the batch and raises nothing."""
+    event = waiting("document.indexed")
+    world.away = {"graph"}
+    STEPS[event.topic](event, world.ports())
+    staged = world.records.batches[event.key]
+    world.away = set()
+    monkeypatch.setattr(world.records, "transition", lambda _: (_ for _ in ()).throw(Conflict("moved on")))
+    steps.apply_late(world.ports(), staged)
+    assert world.records.batches[event.key].status == "applied"
+
+
 def test_passages_state_no_facts(world: World, walk: Walk) -> None:
     """Passages of a test collection are indexed and completed; nothing is extracted, the graph stays as it is."""
     world.receive("passages", b'{"_id": "p1", "title": "A title", "text": "Aspirin reduced pain."}\n')

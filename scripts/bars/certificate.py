@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scripts.bars.support import OUTPUT, call, listed, result, say
@@ -24,6 +24,8 @@ RUNS, VALID_MIN = 10, 8
 LIARS = 6
 LAG_LIMIT_MS, LAG_RUNS = 1.0, 3
 BURNING_RUNS = 4
+BURNING = ("--duration", "15s", "--rate", "1000", "--stall", "2s")
+ORDINARY = ("setpriv", "--bounding-set", "-sys_nice", "--inh-caps", "-sys_nice") if os.geteuid() == 0 else ()
 REPORTS = OUTPUT / "certificates"
 Certificate = Mapping[str, Any]
 
@@ -49,9 +51,9 @@ def main() -> int:
     return result("; ".join(part.figure for part in found), passed=not problems, detail=listed(problems))
 
 
-def certificates(*arguments: str, limit_s: float) -> list[Certificate]:
+def certificates(*arguments: str, limit_s: float, before: Sequence[str] = ()) -> list[Certificate]:
     """Run ``harness certify``; what it said of every trial."""
-    done = call("certify", "--json", "--reports", str(REPORTS), *arguments, limit_s=limit_s)
+    done = call("certify", "--json", "--reports", str(REPORTS), *arguments, limit_s=limit_s, before=before)
     try:
         said: list[Certificate] = json.loads(done.stdout)["certificates"]
     except (ValueError, KeyError):
@@ -119,21 +121,19 @@ def lag() -> Part:
 
 
 def burning() -> Part:
-    """The first part, shorter, while every core is burnt: a figure may be declared invalid, never wrong."""
-    with burners():
-        said = certificates(
-            "--duration", "15s", "--rate", "1000", "--stall", "2s", "--repeat", str(BURNING_RUNS), limit_s=BURNING_RUNS * 90.0
-        )
-    counts = counted(said)
-    canary = sum("canary" in one["declared"] for one in said)
-    problems = lies(said, BURNING_RUNS)
-    if canary + counts["valid"] < BURNING_RUNS and counts["self-declared invalid"] > canary:
-        say(f"  {counts['self-declared invalid'] - canary} declared by another sign than the canary")
-    return Part(
-        f"both cores burning: {counts['valid']} valid, {counts['self-declared invalid']} self-declared ({canary} by the canary), "
-        f"{counts['lying']} lying of {BURNING_RUNS}",
-        tuple(problems),
-    )
+    """The first part, shorter, while every core is burnt: as shipped, and at ordinary priority, where the canary has to notice."""
+    figures, problems, noticed = [], [], 0
+    for name, before in (("as shipped", ()), ("at ordinary priority", ORDINARY)):
+        with burners():
+            said = certificates(*BURNING, "--repeat", str(BURNING_RUNS), limit_s=BURNING_RUNS * 90.0, before=before)
+        counts = counted(said)
+        noticed = sum("canary" in one["declared"] for one in said)
+        problems += lies(said, BURNING_RUNS)
+        valid, declared, lying = counts["valid"], counts["self-declared invalid"], counts["lying"]
+        figures.append(f"{name} {valid} valid, {declared} self-declared ({noticed} by the canary), {lying} lying")
+    if not noticed:
+        problems.append("the canary noticed nothing at ordinary priority")
+    return Part(f"both cores burning, {BURNING_RUNS} runs each: {'; '.join(figures)}", tuple(problems))
 
 
 @contextlib.contextmanager

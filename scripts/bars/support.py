@@ -90,10 +90,12 @@ def ingest(api: Api, chosen: Corpus) -> list[dict[str, Any]]:
     return [dict(item) for job in jobs for item in api.wait_job(job, time.sleep, lambda: time.monotonic() > until)["documents"]]
 
 
-def call(*arguments: str, limit_s: float = 600.0, cwd: Path = PROJECT, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``harness …`` to its end; both streams as text."""
+def call(
+    *arguments: str, limit_s: float = 600.0, cwd: Path = PROJECT, before: Sequence[str] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``harness …`` to its end, started by ``before`` where that is given; both streams as text."""
     return subprocess.run(
-        [HARNESS, *arguments],
+        [*before, HARNESS, *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONUTF8": "1", **environment},
         stdin=subprocess.DEVNULL,

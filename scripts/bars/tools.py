@@ -1,9 +1,9 @@
 """The bar ``load_tools``: Locust's burst, steady, ramp and every k6 script on a system of its own; a seeded slowdown turns each red.
 
 First the knee of retrieve is searched (open loop, short steps); where a script wants more than half of it, its rates are scaled to
-half the knee and the factor is printed. Durations are shortened, thresholds are those of the scenarios. A trial that is
-INCONCLUSIVE only because the canary was out of band is tried once more. Which checks the slowdown turned red is written to
-``docs/detections-load-tools.json``.
+half the knee and the factor is printed. Durations are shortened, though a k6 trial needs 200 canaries to speak; thresholds are those of
+the scenarios. A trial that is INCONCLUSIVE only because the canary was out of band is tried once more. Which checks the slowdown turned
+red is written to ``docs/detections-load-tools.json``.
 
     python -m scripts.bars.tools [--only NAME]… [--knee RATE]
 """
@@ -63,7 +63,7 @@ LOADS: tuple[Load, ...] = (
     Load("load_locust_burst", (("duration: 2 min", "duration: 55 s"),), (("duration: 2 min", "duration: 8 s"),)),
     Load("load_locust_steady", (("duration: 5 min", "duration: 102 s"),), (("duration: 5 min", "duration: 8 s"),)),
     Load("load_locust_ramp", (("duration: 10 min", "duration: 60 s"),), (("duration: 10 min", "duration: 15 s"),)),
-    Load("load_k6_retrieve_latency", *_knobs("", 'DURATION_S: "42"', 'DURATION_S: "10"')),
+    Load("load_k6_retrieve_latency", *_knobs("", 'DURATION_S: "42"', 'DURATION_S: "12"')),
     Load("load_k6_hybrid", *_knobs("PART: hybrid", 'HYBRID_DURATION_S: "20"', 'HYBRID_DURATION_S: "8"')),
     Load("load_k6_rerank", *_knobs("PART: rerank", 'RERANK_DURATION_S: "20"', 'RERANK_DURATION_S: "8"')),
     Load("load_k6_stress", *_knobs("PART: stress", 'STRESS_STEP_S: "7"', 'STRESS_STEP_S: "3"')),
@@ -73,7 +73,7 @@ LOADS: tuple[Load, ...] = (
         (('SOAK_DURATION_S: "600"', 'SOAK_DURATION_S: "24"'),),
     ),
     Load("load_k6_concurrency", *_knobs("", 'STAGE_S: "15"', 'STAGE_S: "5"')),
-    Load("load_k6_ingest_throughput", *_knobs("", 'DURATION_S: "25"', 'DURATION_S: "8"'), INGEST_SLOW),
+    Load("load_k6_ingest_throughput", *_knobs("", 'DURATION_S: "25"', 'DURATION_S: "25"'), INGEST_SLOW),
 )
 
 _SEARCH = """name: {name}

@@ -65,8 +65,11 @@ class TimerfdAlarm:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
     def close(self) -> None:
-        self._loop.remove_reader(self._fd)
-        os.close(self._fd)
+        """May be called again: by then the number of the descriptor may be somebody else's."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
 
 
 class SpinningAlarm:
@@ -153,7 +156,9 @@ class Pacer:
             self.done.set()
 
     def stop(self) -> None:
-        """Start what is due by now and nothing more: the plan ends here."""
+        """Start what is due by now and nothing more: the plan ends here, if it had not ended before."""
+        if self.done.is_set():
+            return
         elapsed = now_ns() - self._start_ns
         for stream in self._streams:
             while stream.next < stream.count and stream.due_ns[stream.next] <= elapsed:

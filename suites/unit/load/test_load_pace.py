@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +58,22 @@ def test_arrivals_start_at_their_time(make: Any) -> None:
     assert [index for name, index, _ in seen if name == "a"] == list(range(6))
     assert [index for name, index, _ in seen if name == "b"] == [0, 1]
     assert min(late for *_, late in seen) >= 0
+
+
+@pytest.mark.parametrize("ending", ["stop", "close"])
+def test_ending_a_plan_that_is_over_leaves_the_files_of_others_open(tmp_path: Path, ending: str) -> None:
+    """The descriptor of its timer is closed once: the number is soon that of a file of samples."""
+
+    async def walk() -> None:
+        pacer = Pacer(time.monotonic_ns(), [Stream([0], lambda _index: None)])
+        await asyncio.wait_for(pacer.done.wait(), 10)
+        with contextlib.ExitStack() as files:
+            opened = [files.enter_context((tmp_path / f"{number}").open("xb")) for number in range(4)]
+            getattr(pacer, ending)()
+            for file in opened:
+                os.fstat(file.fileno())
+
+    uvloop.run(walk())
 
 
 def test_a_late_loop_catches_up_in_bounded_turns() -> None:

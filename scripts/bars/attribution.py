@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.core.verdict import Verdict
-from harness.journal.events import TrialFinished, Window
+from harness.journal.events import Window
 from harness.load.attribution.causes import Attributed, Finding, attribute
 from harness.load.attribution.check import Attribution, judged, table
 from harness.load.attribution.slowest import TAIL
@@ -45,19 +45,17 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the run folder as reports/bars/attribution")
     options = parser.parse_args()
     with seeded_session(("bars", "attribution")) as session:
-        planted = session.scenario(PLANTED_SCENARIO).result.trial
-        tail = session.scenario(TAIL_SCENARIO).result.trial
+        planted, tail = (session.scenario(name).result for name in (PLANTED_SCENARIO, TAIL_SCENARIO))
         folder = session.run.folder
     if options.keep:
         shutil.rmtree(OUTPUT / "attribution", ignore_errors=True)
         shutil.copytree(folder, OUTPUT / "attribution")
     say(f"run folder {folder}")
+    for ran in (planted, tail):
+        if ran.outcome != "completed":
+            return result("a trial was not completed", passed=False, detail=f"{ran.trial}: {ran.outcome} {ran.detail}")
     view = FolderView(folder)
-    for trial in (planted, tail):
-        ends = [item.event for item in view.events(TrialFinished.NAME, trial=trial)]
-        if not ends or not isinstance(ends[-1], TrialFinished) or ends[-1].outcome != "completed":
-            return result("a trial was not completed", passed=False, detail=str(ends[-1] if ends else trial))
-    parts = (of_planted(view, planted), of_tail(view, tail))
+    parts = (of_planted(view, planted.trial), of_tail(view, tail.trial))
     problems = [problem for part in parts for problem in part[1]]
     return result("; ".join(part[0] for part in parts), passed=all(part[2] for part in parts), detail=listed(problems))
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from suites.unit.load.publish.recorders import TOKEN, Grafana
+from suites.unit.load.publish.recorders import TOKEN, Grafana, Recorder
 
 LIMIT_S = 120
 LOAD_MS = 4_000
@@ -45,48 +46,28 @@ checks:
 """
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
+class Answers(Recorder):
     """The system under load: an answer to everything."""
 
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_arguments: object) -> None:
-        pass
-
-
-@pytest.fixture
-def target() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    def documented(self, request: http.server.BaseHTTPRequestHandler, body: bytes) -> tuple[int, Any]:
+        return 200, {}
 
 
 @pytest.fixture
 def grafana() -> Iterator[Grafana]:
-    recorder = Grafana()
-    yield recorder
-    recorder.close()
+    with contextlib.closing(Grafana()) as recorder:
+        yield recorder
 
 
 @pytest.fixture
-def run(tmp_path: Path, target: str, grafana: Grafana) -> Path:
+def run(tmp_path: Path, grafana: Grafana) -> Path:
     """The folder of a run of the scenario by the command that a user has."""
-    (tmp_path / "harness.toml").write_text(PROJECT.format(target=target, grafana=grafana.url), encoding="utf-8")
     (tmp_path / "told.yaml").write_text(SCENARIO, encoding="utf-8")
     environment = {**os.environ, "GRAFANA_TOKEN": TOKEN}
     command = [str(Path(sys.executable).with_name("harness")), "run", "told.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    with contextlib.closing(Answers()) as target:
+        (tmp_path / "harness.toml").write_text(PROJECT.format(target=target.url, grafana=grafana.url), encoding="utf-8")
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return (tmp_path / "reports" / "latest").resolve()
 

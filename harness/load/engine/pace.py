@@ -156,9 +156,7 @@ class Pacer:
             self.done.set()
 
     def stop(self) -> None:
-        """Start what is due by now and nothing more: the plan ends here, if it had not ended before."""
-        if self.done.is_set():
-            return
+        """Start what is due by now and nothing more: the plan ends here."""
         elapsed = now_ns() - self._start_ns
         for stream in self._streams:
             while stream.next < stream.count and stream.due_ns[stream.next] <= elapsed:

@@ -7,7 +7,6 @@ fixture first asks, and ends with pytest's session.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.core.errors import Blocked, HarnessError
-from harness.core.text import outside
+from harness.core.text import outside, visible
 from harness.core.verdict import Verdict
-from harness.journal.events import TestOutcome
-from harness.plugin.session import NotPassed, Session, Trial, project_publishers, project_requirements
+from harness.plugin.outcomes import Outcomes, Told, attach, exception_verdict, unreportable
+from harness.plugin.session import Session, Trial, project_publishers, project_requirements
 from harness.run.project import find_project, load_project
 from harness.run.registry import Registry
 from harness.run.run import Run
@@ -32,21 +31,16 @@ SESSION = pytest.StashKey[Session]()
 STATE = pytest.StashKey["ItemState"]()
 LAYERS = pytest.StashKey["LayerFrame"]()
 ENDED = pytest.StashKey[str]()
+OUTCOMES = pytest.StashKey[Outcomes]()
+ASKED = pytest.StashKey[bool]()
 REASONS = {pytest.ExitCode.INTERRUPTED: "interrupted", pytest.ExitCode.INTERNAL_ERROR: "error"}
 
 
 class ItemState:
-    """What one test tells about itself: how many things it looked at, its worst phase, its trials."""
+    """What one try of one test tells about itself: how many things it looked at."""
 
     def __init__(self) -> None:
         self.examined: int | None = None
-        self.verdict = Verdict.PASS
-        self.detail = ""
-        self.duration_s = 0.0
-
-    def worse(self, verdict: Verdict, detail: str) -> None:
-        if verdict.badness < self.verdict.badness:
-            self.verdict, self.detail = verdict, detail
 
 
 class LayerFrame:
@@ -86,20 +80,11 @@ class Brought:
         config.stash[SESSION] = self.session
         config.stash[LAYERS] = self.frame
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A suite that cannot be collected is an ERROR of the run, not an absence."""
-        if report.failed:
-            lines = str(report.longrepr).strip().splitlines()
-            detail = outside("\n".join(lines[-6:]))
-            event = TestOutcome(
-                node=report.nodeid, layer="collection", verdict=Verdict.ERROR, duration_s=0.0, detail=detail, optional=False
-            )
-            self.session.run.journal.emit(event)
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("harness", "evidence harness")
     group.addoption("--harness-seed", type=int, default=None, help="seed of the run (default: a fresh one, printed)")
+    group.addoption("--harness-run", action="store_true", help="record this session as a run, also when no test asks for a fixture of ours")
     group.addoption("--harness-profile", default="", help="deployment profile (default: the one of harness.toml)")
 
 
@@ -113,28 +98,71 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def make_session(config: pytest.Config) -> Session:
     """The session of this pytest session, made on first use."""
-    if SESSION not in config.stash:
-        if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):  # a worker of xdist does not see the option
-            raise pytest.UsageError("tests that load or break a system cannot share it: run them without -n")
-        project = load_project(config.rootpath)
-        profile = config.getoption("--harness-profile") or (
-            project.configuration.topology.profile if project.configuration.topology else "none"
-        )
-        run = Run(
-            project.reports,
-            registry=Registry.discover(project_requirements(project)).with_tables(project.wing_tables(), project.folder),
-            project=project.folder,
-            profile=profile,
-            mode="pytest",
-            command=("pytest",),
-            seed=config.getoption("--harness-seed"),
-            data=project.data_dir(),
-        )
-        for publisher in project_publishers(project):
-            run.publish(publisher)
-        config.stash[SESSION] = Session(project, run, lambda _text: None)
-        config.stash[LAYERS] = LayerFrame(config.stash[SESSION])
+    config.stash[ASKED] = True  # a worker of xdist tells its controller with the next report
+    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):  # a worker does not see the option
+        raise pytest.UsageError("tests that load or break a system cannot share it: run them without -n")
+    record(config)
     return config.stash[SESSION]
+
+
+def record(config: pytest.Config) -> None:
+    """Make this process's run, and hand it the outcomes so far."""
+    if SESSION in config.stash:
+        return
+    project = load_project(config.rootpath)
+    profile = config.getoption("--harness-profile") or (
+        project.configuration.topology.profile if project.configuration.topology else "none"
+    )
+    run = Run(
+        project.reports,
+        registry=Registry.discover(project_requirements(project)).with_tables(project.wing_tables(), project.folder),
+        project=project.folder,
+        profile=profile,
+        mode="pytest",
+        command=("pytest",),
+        seed=config.getoption("--harness-seed"),
+        data=project.data_dir(),
+    )
+    for publisher in project_publishers(project):
+        run.publish(publisher)
+    config.stash[SESSION] = Session(project, run, lambda _text: None)
+    config.stash[LAYERS] = LayerFrame(config.stash[SESSION])
+    config.stash[OUTCOMES].subscribe(run.journal.emit)
+
+
+class Answers:
+    """What the fold of outcomes asks of this pytest session."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def layer_at(self, path: Path) -> str:
+        return layer_at(path, self._config)
+
+    def trials(self) -> tuple[str, ...]:
+        session = self._config.stash.get(SESSION, None)
+        return () if session is None else tuple(session.trials_of_test)
+
+    def asked(self) -> None:
+        with contextlib.suppress(HarnessError):  # no project here: the test that asked has said so
+            record(self._config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Outcomes are folded where pytest counts them: not in the workers of xdist."""
+    config = session.config
+    if hasattr(config, "workerinput"):
+        return
+    outcomes = config.stash[OUTCOMES] = Outcomes(session, Answers(config))
+    config.pluginmanager.register(outcomes, "evidence_harness_outcomes")
+    if SESSION in config.stash:
+        outcomes.subscribe(config.stash[SESSION].run.journal.emit)
+    elif config.getoption("--harness-run"):
+        try:
+            record(config)
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -170,16 +198,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def layer_of(item: pytest.Item) -> str:
-    """The layer of a test: its marker, else the layer of ``harness.toml`` whose suite folder holds it, else its folder's name."""
+    """The layer of a test: its marker, else by its place."""
+    return marked_layer(item) or layer_at(item.path, item.config)
+
+
+def marked_layer(item: pytest.Item) -> str:
     marker = item.get_closest_marker("layer")
-    if marker is not None and marker.args:
-        return str(marker.args[0])
-    session = item.config.stash.get(SESSION, None)
+    return str(marker.args[0]) if marker is not None and marker.args else ""
+
+
+def layer_at(path: Path, config: pytest.Config) -> str:
+    """The layer of ``harness.toml`` whose suite folder holds the file, else its folder's name."""
+    session = config.stash.get(SESSION, None)
     if session is not None:
         for name, table in session.project.configuration.layers.items():
-            if not table.suite.startswith("package:") and item.path.is_relative_to(session.project.folder / table.suite):
+            if not table.suite.startswith("package:") and path.is_relative_to(session.project.folder / table.suite):
                 return name
-    return item.path.parent.name
+    return path.parent.name
 
 
 @pytest.hookimpl(wrapper=True)
@@ -190,55 +225,47 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     if frame is not None and session is not None:
         session.trials_of_test.clear()
         frame.enter(layer_of(item))
-    began = time.monotonic()
-    result = yield
-    session = item.config.stash.get(SESSION, None)
-    if session is not None:
-        item.stash[STATE].duration_s = round(time.monotonic() - began, 6)
-        session.run.journal.emit(_outcome(item, session))
-    return result
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    state = item.stash.get(STATE, None)
-    if state is None or call.excinfo is None:
-        return report
-    error = call.excinfo.value
-    if isinstance(error, Blocked):
-        report.outcome = "skipped"
-        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: BLOCKED: {error.reason}")
-        state.worse(Verdict.BLOCKED, error.reason)
-    elif isinstance(error, NotPassed):
-        state.worse(error.verdict, str(error))
-    elif report.outcome == "skipped":
-        state.worse(Verdict.BLOCKED, str(error))
-    elif isinstance(error, AssertionError | pytest.fail.Exception) and call.when == "call":
-        state.worse(Verdict.FAIL, outside(f"{error}") or "assertion failed")
-    else:
-        state.worse(Verdict.ERROR, outside(f"{type(error).__name__}: {error}"))
+    try:
+        report = yield
+    except (Exception, SystemExit) as broken:  # noqa: BLE001 - pytest asks the exception for its notes and text, which may raise anything
+        report = unreportable(item, call, broken)
+    verdict, detail = Verdict.PASS, ""
+    if call.excinfo is not None:
+        verdict, detail = exception_verdict(call.excinfo.value, str(call.when))
+        if issubclass(call.excinfo.type, Blocked):
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: BLOCKED: {detail}")
+    attach(report, _told(item, verdict, detail))
+    if call.when == "teardown":
+        item.stash[STATE] = ItemState()  # another try of the same test counts anew
     return report
 
 
-def _outcome(item: pytest.Item, session: Session) -> TestOutcome:
-    state = item.stash[STATE]
-    verdict, detail = state.verdict, state.detail
-    if state.examined == 0 and verdict is Verdict.PASS:
-        verdict, detail = Verdict.VACUOUS, "the test looked at nothing"
+def _told(item: pytest.Item, verdict: Verdict, detail: str) -> Told:
     function = getattr(item, "function", None)
-    requirements = tuple(str(name) for marker in item.iter_markers("requirement") for name in marker.args)
-    return TestOutcome(
-        node=item.nodeid,
-        layer=layer_of(item),
+    parent = f"{item.parent.nodeid}::" if item.parent is not None else ""
+    return Told(
+        name=visible(item.nodeid.removeprefix(parent)),
+        layer=marked_layer(item),
+        path=str(item.path),
+        title=title_of(function),
+        requirements=tuple(str(name) for marker in item.iter_markers("requirement") for name in marker.args),
+        examined=item.stash[STATE].examined if STATE in item.stash else None,
         verdict=verdict,
-        duration_s=state.duration_s,
-        detail=outside(detail),
-        title=((function.__doc__ or "").strip().splitlines() or [""])[0] if function is not None else "",
-        requirements=requirements,
-        examined=state.examined,
-        trials=tuple(session.trials_of_test),
+        detail=detail,
+        asked=item.config.stash.get(ASKED, False),
     )
+
+
+def title_of(function: object) -> str:
+    """The first line of a test's docstring."""
+    text = getattr(function, "__doc__", None)
+    return outside((text.strip().splitlines() or [""])[0]) if isinstance(text, str) else ""
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ from typing import Protocol
 
 import pytest
 
+from harness.core.text import one_line
 from harness.core.verdict import Verdict, merge
+from harness.journal.events import TestOutcome
 
 # Usual seconds of a layer on 2 cores, for the time left; only shown, never judged.
 USUAL_S = {"contract": 25, "e2e": 30, "shacl": 10, "retrieval": 31, "load": 66, "chaos": 29, "recovery": 50}
@@ -37,9 +39,14 @@ class Progress:
 
         self._total.update(layer_of(item) for item in session.items)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item):  # type: ignore[no-untyped-def]  # pytest's own generator type is private
-        from harness.plugin.hooks import STATE, layer_of
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        from harness.plugin.hooks import OUTCOMES
+
+        session.config.stash[OUTCOMES].subscribe(self.ended)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        from harness.plugin.hooks import layer_of
 
         layer = layer_of(item)
         if layer != self._current:
@@ -47,15 +54,18 @@ class Progress:
             self._current = layer
             self._began[layer] = time.monotonic()
             self._console.say(f"{layer}: {self._total[layer]} tests, about {self._left(layer):.0f} s left in all")
-        result = yield
-        state = item.stash[STATE]
-        verdict = Verdict.VACUOUS if state.examined == 0 and state.verdict is Verdict.PASS else state.verdict
+
+    def ended(self, outcome: TestOutcome) -> None:
+        """One line a test; a suite that cannot be collected is told too."""
+        layer, verdict = outcome.layer, outcome.verdict
+        note = "" if verdict is Verdict.PASS else f"  {one_line(outcome.detail)}"
+        if layer not in self._total:
+            self._console.say(f"{layer}: {verdict} {outcome.node}{note}")
+            return
         self._done[layer] += 1
         self._verdicts.setdefault(layer, []).append(verdict)
-        title = ((getattr(item, "function", None) or item).__doc__ or item.name).strip().splitlines()[0]
-        note = "" if verdict is Verdict.PASS else f"  {state.detail.splitlines()[0][:200] if state.detail else ''}"
-        self._console.say(f"{layer} {self._done[layer]}/{self._total[layer]} {verdict} {title} ({state.duration_s:.1f} s){note}")
-        return result
+        title = one_line(outcome.title or outcome.name)
+        self._console.say(f"{layer} {self._done[layer]}/{self._total[layer]} {verdict} {title} ({outcome.duration_s:.1f} s){note}")
 
     def _left(self, layer: str) -> float:
         index = self._layers.index(layer) if layer in self._layers else 0
@@ -70,7 +80,3 @@ class Progress:
 
     def close(self) -> None:
         self._end_layer()
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self._console.say(f"cannot be collected: {report.nodeid}: {str(report.longrepr).strip().splitlines()[-1][:300]}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from harness.core.verdict import Verdict
 from harness.journal.events import TestOutcome
 from harness.journal.summary import Row, Summary
 from harness.report.folder import RunFolder
-from harness.report.page import durations
+from harness.report.tests import ends_by_row, parent_and_name, tests_by_row
 
 FOLDER = "allure-results"
 NAMESPACE = uuid.UUID("2b1d43c6-6f0f-5d0e-9a64-6f4d8f3f7c11")
@@ -39,19 +40,16 @@ def publish_allure(folder: Path, summary: Summary) -> None:
         return
     target.mkdir(exist_ok=True)
     run = RunFolder(folder)
-    lengths, ends = durations(run), _ends(run)
+    tests = tests_by_row(run)
+    ends = {check: _milliseconds(wall) for check, wall in ends_by_row(run)}
     for row in summary.rows:
-        result = _result(summary, row, lengths.get(row.check, 0.0), ends.get(row.check) or _milliseconds(summary.started))
+        result = _result(summary, row, tests, ends.get(row.check) or _milliseconds(summary.started))
         (target / f"{result['uuid']}-result.json").write_bytes(jsonio.canonical(result))
     (target / "environment.properties").write_text(_environment(summary), encoding="utf-8")
     categories = [
         {"name": f"{verdict}: proves nothing", "messageRegex": f"{verdict}.*"} for verdict in ("INCONCLUSIVE", "VACUOUS", "BLOCKED")
     ]
     (target / "categories.json").write_bytes(jsonio.pretty(categories))
-
-
-def _ends(run: RunFolder) -> dict[str, int]:
-    return {event.node: _milliseconds(wall) for wall, event in run.walls(TestOutcome)}
 
 
 def _milliseconds(wall: str) -> int:
@@ -61,16 +59,18 @@ def _milliseconds(wall: str) -> int:
         return 0
 
 
-def _result(summary: Summary, row: Row, took_s: float, stop_ms: int) -> dict[str, Any]:
+def _result(summary: Summary, row: Row, tests: Mapping[str, TestOutcome], stop_ms: int) -> dict[str, Any]:
     check = clean(row.check)
+    parent, name = (clean(part) for part in parent_and_name(row.check, tests))
+    took_s = tests[row.check].duration_s if row.check in tests else 0.0
     labels = [("framework", "evidence-harness"), ("language", "python"), ("layer", row.layer or "run"), ("parentSuite", row.layer or "run")]
-    labels += [("suite", row.trial or check.rpartition("::")[0] or "run")]
+    labels += [("suite", row.trial or parent or "run")]
     labels += [("requirement", name) for name in row.requirements] + [("tag", name) for name in row.requirements]
     parameters = [("value", row.value), ("limit", row.limit), ("seed", str(summary.seed))]
     return {
         "uuid": str(uuid.uuid5(NAMESPACE, f"{summary.run}\n{row.check}")),
         "historyId": hashlib.sha256(row.check.encode()).hexdigest()[:32],
-        "name": check.rpartition("::")[2] or check,
+        "name": name or check,
         "fullName": check,
         "status": STATUS[row.verdict],
         "statusDetails": {"message": one_line(f"{row.verdict} {row.reason}", 500), "trace": clean(row.reason)},

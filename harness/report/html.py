@@ -18,6 +18,7 @@ from harness.journal.summary import Summary
 from harness.report import numbers, page, tables
 from harness.report.folder import RunFolder
 from harness.report.svg import sparkline
+from harness.report.tests import durations
 from harness.report.trials import TrialView, trial_views
 
 REPORT = "report.html"
@@ -72,7 +73,7 @@ def render(folder: Path, summary: Summary) -> str:
             touched=[group for group in groups if group.touched],
             untouched=[group for group in groups if not group.touched],
             matrix=matrix,
-            compact=list(page.compact(summary, page.durations(run))),
+            compact=list(page.compact(summary, durations(run))),
             notes=page.notes(run),
             foreign=run.foreign(),
             problems=list(dict.fromkeys(run.problems)),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.core import jsonio
 from harness.core.text import clean, one_line
 from harness.core.verdict import Verdict
+from harness.journal.events import TestOutcome
 from harness.journal.summary import Row, Summary
 from harness.report.folder import RunFolder
-from harness.report.page import durations
+from harness.report.tests import parent_and_name, tests_by_row
 
 JUNIT = "junit.xml"
 ELEMENTS = {Verdict.FAIL: "failure", Verdict.BLOCKED: "skipped"}  # others that are not PASS: error
@@ -20,10 +21,10 @@ ELEMENTS = {Verdict.FAIL: "failure", Verdict.BLOCKED: "skipped"}  # others that 
 
 def publish_junit(folder: Path, summary: Summary) -> None:
     """Write ``junit.xml`` into the run folder."""
-    jsonio.write_atomic(folder / JUNIT, encoded(summary, durations(RunFolder(folder))))
+    jsonio.write_atomic(folder / JUNIT, encoded(summary, tests_by_row(RunFolder(folder))))
 
 
-def encoded(summary: Summary, lengths: dict[str, float]) -> bytes:
+def encoded(summary: Summary, tests: Mapping[str, TestOutcome]) -> bytes:
     """The document as bytes; the same summary gives the same bytes."""
     by_layer: dict[str, list[Row]] = defaultdict(list)
     for row in summary.rows:
@@ -37,7 +38,7 @@ def encoded(summary: Summary, lengths: dict[str, float]) -> bytes:
         suite = ET.SubElement(root, "testsuite", facts)
         _properties(suite, summary)
         for row in rows:
-            _case(suite, row, lengths)
+            _case(suite, row, tests)
     ET.indent(root, " ")
     text: str = ET.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'.encode()
@@ -70,14 +71,15 @@ def _properties(suite: ET.Element, summary: Summary) -> None:
         ET.SubElement(properties, "property", name=name, value=clean(value))
 
 
-def _case(suite: ET.Element, row: Row, lengths: dict[str, float]) -> None:
-    classname, _, name = row.check.rpartition("::")
+def _case(suite: ET.Element, row: Row, tests: Mapping[str, TestOutcome]) -> None:
+    classname, name = parent_and_name(row.check, tests)
+    took = tests[row.check].duration_s if row.check in tests else None
     case = ET.SubElement(
         suite,
         "testcase",
         classname=clean(classname or row.trial or row.layer or "run"),
         name=clean(name),
-        time=_time(lengths.get(row.check)),
+        time=_time(took),
     )
     facts = [("requirement", requirement) for requirement in dict.fromkeys(row.requirements)]
     facts += [(label, value) for label, value in (("value", row.value), ("limit", row.limit)) if value]

@@ -156,13 +156,3 @@ def _compact_line(row: Row, durations: Mapping[str, float]) -> str:
     took = f"  {seconds(durations[row.check])}" if row.check in durations else ""
     value = f"  {one_line(row.value, 80)}" if row.value else ""
     return f"{row.verdict:<13}{one_line(row.check.split('::', 1)[-1], 160)}{value}{took}"
-
-
-def durations(folder: RunFolder) -> dict[str, float]:
-    """Seconds of each test, by the id of its row."""
-    found: dict[str, float] = {}
-    seen: Counter[str] = Counter()
-    for event in folder.of(TestOutcome):
-        seen[event.node] += 1
-        found[event.node + (f" #{seen[event.node]}" if seen[event.node] > 1 else "")] = event.duration_s
-    return found

@@ -20,6 +20,13 @@ BARS: tuple[Bar, ...] = (
     ),
     Bar("grounding", "grounding", "100 % of stored and answered quotes equal their slice", _script("grounding_bar"), 120, ("OPS-2.1",)),
     Bar(
+        "outcomes",
+        "pytest outcome property",
+        ">= 2,000 generated outcomes, alone, under xdist, under reruns, under both: 0 differ from what pytest counts",
+        _script("outcomes"),
+        180,
+    ),
+    Bar(
         "recheck",
         "harness recheck with the system gone",
         "summary.json byte-identical; every flipped byte found by recheck and by the stand-alone verifier",

@@ -118,7 +118,8 @@ class TestOutcome(Event, frozen=True, kw_only=True):
 
     NAME: ClassVar[str] = "test.outcome"
     __test__: ClassVar[bool] = False  # not a test class for pytest
-    node: Annotated[str, doc("pytest node id")]
+    node: Annotated[str, doc("pytest node id, what cannot be shown written as escapes")]
+    name: Annotated[str, doc("the part of the node id behind the parent's; empty for what is no test")] = ""
     layer: str
     verdict: Verdict
     duration_s: Seconds

@@ -196,22 +196,6 @@ def test_a_pytest_that_breaks_inside_is_no_verdict_of_the_system(project: Projec
     assert summary(folder).verdict.value == "ERROR"
 
 
-XDIST = {
-    "controller": "def pytest_addoption(parser):\n    parser.addoption('--numprocesses', '--nn', dest='numprocesses', type=int)\n",
-    "worker": "def pytest_configure(config):\n    config.workerinput = {'workerid': 'gw0'}\n",
-}
-
-
-@pytest.mark.parametrize("side", XDIST)
-def test_a_system_is_not_shared_between_processes_of_xdist(project: Project, side: str) -> None:
-    """``-n`` is refused as soon as a test asks for a run, in the controlling process and in its workers; plain tests go on."""
-    folder = project({"shop/test_a.py": "def test_a(harness_session): ...\ndef test_b(): ...\n", "conftest.py": XDIST[side]})
-    done = run(folder, *(["--nn", "2"] if side == "controller" else []))
-    assert "1 passed, 1 error" in done.stdout
-    assert "run them without -n" in done.stdout
-    assert not (folder / "reports").exists()
-
-
 def test_ctrl_c_leaves_an_aborted_run_that_can_be_read(project: Project) -> None:
     """Ctrl-C in a test ends the run as interrupted: ABORTED, with its report, and recheck agrees."""
     text = "import time, pathlib\ndef test_a(harness_session): ...\n"

@@ -20,8 +20,9 @@ from typing import Any, ClassVar
 
 import httpx
 import msgspec
+import yaml
 
-from harness.contract.openapi import operations
+from harness.contract.openapi import operations, server_path
 from harness.contract.report import FuzzReport, read_report
 from harness.contract.settings import ContractTable, contract_table, openapi_path
 from harness.core.errors import HarnessError
@@ -58,13 +59,14 @@ class SchemathesisDriver:
         """Raises ``HarnessError`` when Schemathesis cannot work, ``UsageError`` for a wrong [contract]."""
         table = contract_table(context.configuration)
         document = fetch_openapi(context)
-        labels = [operation.label for operation in operations(document)]
+        location = openapi_path(context.configuration)
+        labels = [operation.label for operation in operations(document, location)]
         seed = context.seed % (1 << SEED_BITS)
         time_s = parameters.time.seconds if parameters.time else table.time_s
         work = context.folder / f"{context.step}.work"
         work.mkdir()
         try:
-            output = _execute(context, table, work, seed, time_s)
+            output = _execute(context, table, work, seed, time_s, server_path(document, location) or "")
             report = _stored_report(context, work, labels, output)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -77,10 +79,24 @@ def fetch_openapi(context: StepContext) -> Mapping[str, Any]:
     try:
         answer = httpx.get(context.target.base_url + path, timeout=FETCH_TIMEOUT_S)
         answer.raise_for_status()
-        document: Mapping[str, Any] = answer.json()
+        document = read_document(answer.content)
     except (httpx.HTTPError, ValueError) as error:
         raise HarnessError(f"{path} is not a readable OpenAPI document: {error}") from None
     store_evidence(context, "openapi", f"{context.step}.openapi.json", answer.content)
+    return document
+
+
+def read_document(content: bytes) -> Mapping[str, Any]:
+    """An OpenAPI document in JSON or YAML; ``ValueError`` for what is neither, or no mapping."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        try:
+            document = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise ValueError(f"neither JSON nor YAML: {error}") from None
+    if not isinstance(document, Mapping):
+        raise ValueError("it is no mapping")  # noqa: TRY004 - the kind of error that the caller knows
     return document
 
 
@@ -100,7 +116,7 @@ def configuration_text(context: StepContext, table: ContractTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _execute(context: StepContext, table: ContractTable, work: Path, seed: int, time_s: float) -> str:
+def _execute(context: StepContext, table: ContractTable, work: Path, seed: int, time_s: float, base_path: str) -> str:
     """Run the CLI to its end or the bound; what it printed last."""
     config = work / "schemathesis.toml"
     config.touch(mode=0o600)
@@ -110,6 +126,8 @@ def _execute(context: StepContext, table: ContractTable, work: Path, seed: int, 
         *("--max-examples", str(table.max_examples), "--phases", ",".join(table.phases)),
         *("--seed", str(seed), "--generation-database", "none", "--no-shrink", "--continue-on-failure", "--request-timeout", "10"),
         *("--report", "ndjson", "--report-ndjson-path", str(work / "report.ndjson"), "--warnings", "off"),
+        # The document's servers may name other machines; requests go to the target, under the path of the first one.
+        *("--url", context.target.base_url + base_path),
         context.target.base_url + openapi_path(context.configuration),
     ]
     environment = {**os.environ, KEY_VARIABLE: context.target.keys.get(table.role, ""), "PYTHONWARNINGS": "ignore"}

@@ -14,9 +14,9 @@ import httpx
 import msgspec
 
 from harness.contract.fuzzing import fetch_openapi
-from harness.contract.openapi import JSON, Operation, operations
+from harness.contract.openapi import Operation, operations, server_path
 from harness.contract.problem import faults
-from harness.contract.settings import ContractTable, contract_table
+from harness.contract.settings import ContractTable, contract_table, openapi_path
 from harness.core import jsonio
 from harness.core.text import outside
 from harness.journal.events import OperationChecked
@@ -46,10 +46,11 @@ class MannersDriver:
         """Raises ``HarnessError`` for an unreadable document, ``httpx.TransportError`` when the system does not answer at all."""
         del parameters
         table = contract_table(context.configuration)
-        found = operations(fetch_openapi(context))
+        document, location = fetch_openapi(context), openapi_path(context.configuration)
+        found = operations(document, location)
         _check_names(table, found)
         with httpx.Client(base_url=context.target.base_url, timeout=TIMEOUT_S) as http:
-            asker = _Asker(context, table, http)
+            asker = _Asker(context, table, http, server_path(document, location) or "")
             for operation in found:
                 if context.stop():
                     return
@@ -70,8 +71,8 @@ def _check_names(table: ContractTable, found: Sequence[Operation]) -> None:
 class _Asker:
     """Sends one request after the other and journals how each was refused."""
 
-    def __init__(self, context: StepContext, table: ContractTable, http: httpx.Client) -> None:
-        self._context, self._table, self._http = context, table, http
+    def __init__(self, context: StepContext, table: ContractTable, http: httpx.Client, base_path: str) -> None:
+        self._context, self._table, self._http, self._base_path = context, table, http, base_path
         self._secrets = [key for key in context.target.keys.values() if key]
         self._random = random.Random(context.seed)
         self._transcript: list[dict[str, Any]] = []
@@ -81,12 +82,12 @@ class _Asker:
         if not operation.secured:
             self._open(operation)
             return
-        body = b"{}" if operation.body == JSON else b"x" if operation.body else None
+        body = b"{}" if operation.takes_json else b"x" if operation.body else None
         self._refused(operation, "no_key", (401,), body, key=None)
         self._refused(operation, "wrong_key", (401,), body, key=f"wrong-{self._random.getrandbits(128):032x}")
         if self._lacks(operation):
             self._refused(operation, "lacking_scope", (403,), body, key=self._key(self._table.lesser_role))
-        if operation.body == JSON:
+        if operation.takes_json:
             self._refused(operation, "no_json", self._table.invalid_status, BROKEN_JSON, key=self._key(self._table.role))
 
     def ask_paths(self, found: Sequence[Operation]) -> None:
@@ -96,12 +97,13 @@ class _Asker:
             offered = {operation.method for operation in here}
             method = next((name for name in WRONG_METHODS if name not in offered), None)
             if method is not None:
-                answer, problems = self._send(method, here[0].sample_path, (405,), None, self._key(self._table.role))
+                answer, problems = self._send(method, here[0].url_path, (405,), None, self._key(self._table.role))
                 allowed = {name.strip() for name in answer.headers.get("allow", "").split(",")}
                 problems += [f"Allow does not name {name}" for name in sorted(offered - allowed)]
                 self._journal(f"{method} {path}", "wrong_method", problems)
-        _, problems = self._send("GET", UNKNOWN_PATH, (404,), None, self._key(self._table.role))
-        self._journal(f"GET {UNKNOWN_PATH}", "unknown_path", problems)
+        unknown = self._base_path + UNKNOWN_PATH
+        _, problems = self._send("GET", unknown, (404,), None, self._key(self._table.role))
+        self._journal(f"GET {unknown}", "unknown_path", problems)
 
     def store(self) -> None:
         """What was asked and answered, as evidence."""
@@ -113,12 +115,12 @@ class _Asker:
         return bool(role) and documented and operation.label not in self._table.lesser_role_may
 
     def _open(self, operation: Operation) -> None:
-        answer, problems = self._send(operation.method, operation.sample_path, (), None, None, judge=False)
+        answer, problems = self._send(operation.method, operation.url_path, (), None, None, judge=False)
         problems += [f"status {answer.status_code} without a key, though the document asks for none"] * (answer.status_code in {401, 403})
         self._journal(operation.label, "open", problems)
 
     def _refused(self, operation: Operation, check: str, expected: Sequence[int], body: bytes | None, key: str | None) -> None:
-        answer, problems = self._send(operation.method, operation.sample_path, expected, body, key, kind=operation.body)
+        answer, problems = self._send(operation.method, operation.url_path, expected, body, key, kind=operation.body)
         if 401 in expected and not answer.headers.get("www-authenticate"):
             problems.append("no WWW-Authenticate")
         problems += _undocumented(operation, answer)

@@ -27,6 +27,13 @@ BARS: tuple[Bar, ...] = (
         180,
     ),
     Bar(
+        "openapi_documents",
+        "OpenAPI documents of real services",
+        "documents of >= 30 services through the reader: none crashes, none loses an operation",
+        _script("openapi_documents"),
+        60,
+    ),
+    Bar(
         "recheck",
         "harness recheck with the system gone",
         "summary.json byte-identical; every flipped byte found by recheck and by the stand-alone verifier",

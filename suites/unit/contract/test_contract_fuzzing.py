@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.contract.openapi import operations
 from harness.contract.report import read_report
-from harness.core.errors import HarnessError
 from harness.core.verdict import Verdict
 
 
@@ -82,24 +80,3 @@ def test_a_torn_report_counts_what_is_whole() -> None:
     assert (report.seed, report.finished) == (5, False)
     assert report.operations["GET /y"].cases == 0
     assert report.operations["GET /x"].text() == "not_a_server_error x1: T: m (status 500)"
-
-
-def test_operations_know_security_and_samples() -> None:
-    """Security of the document or the operation, references, and path parameters of the right type."""
-    document = {
-        "openapi": "3.1.0",
-        "security": [{"key": []}],
-        "components": {"schemas": {"Kind": {"enum": ["a/b"]}}},
-        "paths": {
-            "/k/{kind}/{n}": {
-                "parameters": [{"name": "kind", "in": "path", "schema": {"$ref": "#/components/schemas/Kind"}}],
-                "get": {"parameters": [{"name": "n", "in": "path", "schema": {"type": "integer", "minimum": 7}}], "responses": {"200": {}}},
-                "post": {"security": [], "requestBody": {"content": {"application/json": {}}}},
-            }
-        },
-    }
-    get, post = operations(document)
-    assert (get.label, get.sample_path, get.secured) == ("GET /k/{kind}/{n}", "/k/a%2Fb/7", True)
-    assert (post.secured, post.body) == (False, "application/json")
-    with pytest.raises(HarnessError, match="no OpenAPI 3 document"):
-        operations({"swagger": "2.0"})

@@ -13,7 +13,9 @@ from rich.table import Table
 from harness.cli.console import Console
 from harness.cli.verify import closed, make_run
 from harness.core.errors import UsageError
-from harness.journal.events import RetrievalFigure
+from harness.core.units import Duration
+from harness.core.verdict import Verdict
+from harness.journal.events import Event, Note, RetrievalFigure
 from harness.plugin.session import Session
 from harness.retrieval.beir import load_beir
 from harness.retrieval.driver import RETRIEVERS
@@ -24,6 +26,7 @@ from harness.run.run import FinishedRun
 from harness.run.view import FolderView
 
 KINDS = ("retrieval",)
+COMPARED = {Verdict.PASS: "better", Verdict.FAIL: "worse"}
 
 
 def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -42,10 +45,15 @@ def execute(namespace: argparse.Namespace) -> int:
     folder = Path(namespace.folder).resolve()
     if not folder.is_dir():
         raise UsageError("this is no folder", file=str(namespace.folder), remedy="give a folder in BEIR layout")
-    select(load_beir(folder, namespace.split), namespace.documents, seed=1)  # wrong input ends here, before anything is started
+    _check(namespace)
+    collection = load_beir(folder, namespace.split)
+    select(collection, namespace.documents, seed=1)  # wrong input ends here, before anything is started
     console = Console(quiet=namespace.json)
+    if not collection.relevant:
+        return _nothing_relevant(folder, console, as_json=namespace.json)
     run = make_run(load_project(), namespace, ())
     session = Session(load_project(), run, console.say)
+    run.listen(Notes(console))
     scenario = run.folder / "evaluate_retrieval.yaml"
     scenario.write_text(scenario_text(folder, namespace), encoding="utf-8")
 
@@ -55,6 +63,52 @@ def execute(namespace: argparse.Namespace) -> int:
     finished, interrupted = closed(session, evaluate)
     _print(finished, console, as_json=namespace.json)
     return 130 if interrupted else finished.summary.exit_code
+
+
+def _check(namespace: argparse.Namespace) -> None:
+    if namespace.documents is not None and namespace.documents < 1:
+        raise UsageError(f"--documents {namespace.documents}: not a number of documents", remedy="give 1 or more, or leave it out for all")
+    Duration.parse(namespace.deadline)
+
+
+def _nothing_relevant(folder: Path, console: Console, *, as_json: bool) -> int:
+    """Every figure would be 0 whatever the system answers: VACUOUS, and nothing is started."""
+    reason = f"nothing is judged relevant in {folder.name}: every figure would be 0, so nothing was started"
+    if as_json:
+        print(json.dumps({"figures": [], "verdict": str(Verdict.VACUOUS), "reasons": [reason]}, sort_keys=True))
+    else:
+        console.out.print(reason, markup=False)
+        console.out.print(console.verdict(Verdict.VACUOUS))
+    return Verdict.VACUOUS.exit_code
+
+
+class Notes:
+    """A listener that shows a run's notes while it goes on."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def see(self, event: Event) -> None:
+        if isinstance(event, Note):
+            self._console.say(event.text)
+
+    def close(self) -> None:
+        return
+
+
+def reasons(finished: FinishedRun) -> list[str]:
+    """Why it is not PASS: each reason once, with the checks that gave it."""
+    found: dict[str, list[str]] = {}
+    for row in finished.summary.rows:
+        if row.verdict is not Verdict.PASS:
+            found.setdefault(f"{row.verdict}: {row.reason or row.value}", []).append(row.check.rpartition(".")[2])
+    return [f"{reason} [{', '.join(checks)}]" for reason, checks in found.items()]
+
+
+def comparisons(finished: FinishedRun) -> list[str]:
+    """The fused ranking against each single one, with its interval."""
+    compared = (row for row in finished.summary.rows if "fused_over_" in row.check)
+    return [f"fused {row.limit}: {row.value}: {COMPARED.get(row.verdict, 'cannot tell')}" for row in compared]
 
 
 def scenario_text(folder: Path, namespace: argparse.Namespace) -> str:
@@ -86,7 +140,8 @@ def _print(finished: FinishedRun, console: Console, *, as_json: bool) -> None:
         rows = [{"retriever": item.retriever, "metric": item.metric, "value": item.value, "reference": item.reference} for item in figures]
         first = figures[0] if figures else None
         head = {"dataset": first.dataset, "documents": first.documents, "queries": first.queries} if first else {}
-        print(json.dumps({**head, "figures": rows, "verdict": str(verdict), "run": str(finished.folder)}, sort_keys=True))
+        said = {"figures": rows, "comparisons": comparisons(finished), "reasons": reasons(finished)}
+        print(json.dumps({**head, **said, "verdict": str(verdict), "run": str(finished.folder)}, sort_keys=True))
         return
     table = Table("retriever", *METRICS, "beside", box=None, header_style="bold")
     for retriever in RETRIEVERS:
@@ -96,8 +151,9 @@ def _print(finished: FinishedRun, console: Console, *, as_json: bool) -> None:
     if figures:
         console.out.print(f"{figures[0].dataset}, {figures[0].queries} queries", markup=False)
     console.out.print(table)
-    for row in finished.summary.rows:
-        if str(row.verdict) != "PASS":
-            console.out.print(f"{row.check}: {row.verdict} {row.value} {row.reason}", markup=False)
+    for line in comparisons(finished):
+        console.out.print(line, markup=False)
+    for reason in reasons(finished):
+        console.out.print(reason, markup=False)
     console.out.print(console.verdict(verdict))
     console.out.print(f"{finished.folder}/report.html  manifest {finished.manifest_sha256}", markup=False)

@@ -38,15 +38,19 @@ class Searched:
     def __exit__(self, *_exception: object) -> None:
         self._http.close()
 
-    def ingest(self, documents: Sequence[Passage], identity: str) -> None:
-        """Send all documents in batches and wait until each is final; one that failed is an error with its reason."""
+    def ingest(self, documents: Sequence[Passage], identity: str, done: Callable[[int], None]) -> None:
+        """Send all documents in batches and wait until each is final; one that failed is an error with its reason.
+
+        ``done`` hears how many are in the system, after each batch.
+        """
         jobs = []
         for start in range(0, len(documents), BATCH):
             payload = b"\n".join(msgspec.json.encode(document) for document in documents[start : start + BATCH])
             headers = {"Content-Type": "application/octet-stream", "Idempotency-Key": f"{identity}-{start:06d}"}
             jobs.append(str(self._answer("POST", f"/v1/ingest/{SOURCE}", content=payload, headers=headers)["job_id"]))
-        for job in jobs:
+        for number, job in enumerate(jobs, 1):
             self._await(job)
+            done(min(number * BATCH, len(documents)))
 
     def _await(self, job: str) -> None:
         while True:

@@ -28,6 +28,7 @@ RETRIEVERS: Mapping[str, tuple[str, ...]] = {
     "dense": ("dense",),
     "fused": ("bm25", "sparse", "dense"),
 }
+PROGRESS_NS = 5_000_000_000
 KEPT = 100  # documents of an answer that are kept: the deepest metric is R@100
 NAMES: Mapping[str, str] = {"nDCG@10": "ndcg@10", "R@20": "recall@20", "R@100": "recall@100", "RR": "mrr"}
 PUBLISHED: Mapping[tuple[str, str, str], str] = {
@@ -74,18 +75,36 @@ class RetrievalEvalDriver:
         limit = None if parameters.documents == "all" else parameters.documents
         selection = select(collection, limit, parameters.selection_seed)
         meta = _announce(context, collection, selection)
+        if not collection.relevant:
+            context.journal.emit(Note(trial=context.trial, text="nothing is judged relevant: nothing is asked", level="warning"))
+            return
         deadline_ns = context.now_ns() + parameters.deadline.ns
 
         def expired() -> bool:
             return context.stop() or context.now_ns() > deadline_ns
 
         with Searched(context.target, parameters.role, expired, context.wait) as system:
-            system.ingest(selection.documents, f"beir-{collection.sha256[:16]}-{parameters.selection_seed}-{len(selection.documents)}")
+            identity = f"beir-{collection.sha256[:16]}-{parameters.selection_seed}-{len(selection.documents)}"
+            system.ingest(selection.documents, identity, Progress(context, len(selection.documents)))
             _only(system, selection)
             for retriever, asked in RETRIEVERS.items():
                 ranking = system.rank(collection.queries, asked, parameters.depth, parameters.threads)
                 kept = {query: documents[:KEPT] for query, documents in ranking.items()}
                 _journal(context, meta, retriever, collection, kept)
+
+
+class Progress:
+    """A note while passages are indexed, at most one every few seconds, and one when all are."""
+
+    def __init__(self, context: StepContext, total: int) -> None:
+        self._context, self._total, self._said_ns = context, total, context.now_ns()
+
+    def __call__(self, done: int) -> None:
+        now_ns = self._context.now_ns()
+        if done < self._total and now_ns - self._said_ns < PROGRESS_NS:
+            return
+        self._said_ns = now_ns
+        self._context.journal.emit(Note(trial=self._context.trial, text=f"{done} of {self._total} passages are indexed"))
 
 
 def _folder(context: StepContext, dataset: str) -> Path:
@@ -112,6 +131,10 @@ def _announce(context: StepContext, collection: Collection, selection: Selection
         DataUsed(data=DataSet(name=f"{meta.dataset}: {meta.label}", version=meta.version, items=meta.documents, sample=False))
     )
     context.journal.emit(Note(trial=context.trial, text=f"retrieval over {meta.dataset}, {meta.label}; {meta.queries} queries"))
+    for remark in collection.remarks():
+        context.journal.emit(Note(trial=context.trial, text=remark, level="warning"))
+    if collection.renamed:
+        store_evidence(context, "retrieval_eval", f"{context.step}.ids.json", jsonio.pretty(dict(collection.renamed)))
     store_evidence(context, "retrieval_eval", f"{context.step}.retrieval.json", jsonio.pretty(msgspec.to_builtins(meta)))
     store_evidence(context, "retrieval_eval", f"{context.step}.qrels", qrels_file(collection.qrels))
     return meta

@@ -19,6 +19,12 @@ Judgements = Mapping[str, Mapping[str, int]]
 
 def evaluate(qrels: Judgements, ranking: Ranking) -> Mapping[str, float]:
     """Mean of each metric over all judged queries; a query without an answer counts 0."""
+    scores = by_query(qrels, ranking)
+    return {name: sum(scores[name].values()) / len(qrels) for name in METRICS}
+
+
+def by_query(qrels: Judgements, ranking: Ranking) -> Mapping[str, Mapping[str, float]]:
+    """Each metric of each judged query; a query without an answer, or without a relevant document, has 0."""
     measures = [ir_measures.parse_measure(name) for name in METRICS]
     judged = [ir_measures.Qrel(query, document, grade) for query, grades in qrels.items() for document, grade in grades.items()]
     scored = [
@@ -26,11 +32,11 @@ def evaluate(qrels: Judgements, ranking: Ranking) -> Mapping[str, float]:
         for query, documents in ranking.items()
         for place, document in enumerate(documents)
     ]
-    totals = dict.fromkeys(METRICS, 0.0)
+    scores = {name: dict.fromkeys(qrels, 0.0) for name in METRICS}
     for found in ir_measures.iter_calc(measures, judged, scored):
         if found.query_id in ranking:
-            totals[str(found.measure)] += float(found.value)
-    return {name: total / len(qrels) for name, total in totals.items()}
+            scores[str(found.measure)][found.query_id] = float(found.value)
+    return scores
 
 
 def run_file(ranking: Ranking, tag: str) -> bytes:

@@ -29,7 +29,7 @@ class Selection:
 
 def select(collection: Collection, limit: int | None, seed: int) -> Selection:
     """At most ``limit`` documents (None: all); raises ``UsageError`` where not even the relevant ones fit."""
-    relevant = {document for grades in collection.qrels.values() for document, grade in grades.items() if grade > 0}
+    relevant = collection.relevant & collection.documents.keys()
     if limit is None or limit >= len(collection.documents):
         return Selection(tuple(collection.documents.values()), len(relevant), full=True)
     if limit < len(relevant):

@@ -16,6 +16,7 @@ from harness.run.recheck import recheck
 from harness.run.registry import Registry
 from harness.run.run import Run
 from harness.run.trial import run_trial
+from harness.run.view import FolderView
 from harness.scenario.catalogue import Reference
 from harness.scenario.loader import parse_scenario
 
@@ -100,3 +101,39 @@ def test_foreign_passages_are_refused(judged: Any, platform: Any) -> None:
 def test_without_data_it_is_blocked(judged: Any) -> None:
     """A collection that is not here is BLOCKED, never passed."""
     assert judged(data=None)[2] is Verdict.BLOCKED
+
+
+def test_rankings_that_cannot_be_told_apart_are_inconclusive(judged: Any, platform: Any) -> None:
+    """Fusion that answers exactly like one of its parts: neither better nor worse, the interval holds 0 and the row says so."""
+    platform.wrong_places["bm25"] = 0
+    _, rows, verdict, _ = judged(documents="100")
+    assert verdict is Verdict.INCONCLUSIVE
+    assert rows["fused_over_bm25"].verdict is Verdict.INCONCLUSIVE
+    assert "cannot tell" in rows["fused_over_bm25"].reason
+    assert "interval" in rows["fused_over_dense"].value
+    assert rows["fused_over_dense"].verdict is Verdict.PASS
+
+
+def test_nothing_relevant_is_vacuous(judged: Any, collection: Path) -> None:
+    """All judgements are 0: no figure can be anything but 0, so none is judged."""
+    path = collection / "qrels" / "test.tsv"
+    path.write_text(path.read_text(encoding="utf-8").replace("\t1", "\t0"), encoding="utf-8")
+    _, rows, verdict, _ = judged()
+    assert verdict is Verdict.VACUOUS
+    assert "nothing is judged relevant" in rows["relevant"].reason
+
+
+def test_strange_ids_and_empty_passages_are_evaluated(judged: Any, collection: Path) -> None:
+    """Ids with blanks and ``#`` and a passage without text: the figures are those of the plain collection; remarks are journaled."""
+    for name in ("corpus.jsonl", "qrels/test.tsv"):
+        path = collection / name
+        path.write_text(path.read_text(encoding="utf-8").replace("r3", "r 3").replace("r4", "r#4"), encoding="utf-8")
+    with (collection / "corpus.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write('\n{"_id": "nothing", "title": "", "text": ""}')
+    result, rows, verdict, run = judged()
+    assert verdict is Verdict.PASS, (result.detail, rows)
+    assert rows["fused_ndcg10"].value == "nDCG@10 1.0000"
+    notes = [item.event.text for item in FolderView(run.folder).events("note")]
+    assert any("2 ids" in text for text in notes)
+    assert any("1 passages hold no text" in text for text in notes)
+    assert any("610 of 610 passages are indexed" in text for text in notes)

@@ -130,7 +130,7 @@ def _secured(requirements: Any) -> bool:
 
 def _filled(document: Mapping[str, Any], path: str, parameters: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
     """The path with a value for every template, also for one that no parameter describes."""
-    parts = []
+    parts: list[str] = []
     for piece in path.split("{"):
         name, closed, rest = piece.partition("}")
         if not parts or not closed:

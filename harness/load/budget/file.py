@@ -27,6 +27,8 @@ ALL = "all"  # the row over every endpoint of a phase
 PERCENTILES: Mapping[str, Fraction] = {"p50": Fraction(1, 2), "p95": Fraction(95, 100), "p99": Fraction(99, 100)}
 MAX_ENTRIES = 200
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
+# What a tool calls a request: Locust's default is the path, others write "GET /a?b=1".
+EndpointName = Annotated[str, msgspec.Meta(pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]{0,198}[^\s\x00-\x1f\x7f])?$")]
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,7 +66,7 @@ class Endpoint(Limits, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Phase(Limits, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits of all requests of a phase together; ``endpoints`` that have limits of their own in it."""
 
-    endpoints: Mapping[Name, Endpoint] = msgspec.field(default_factory=dict)
+    endpoints: Mapping[EndpointName, Endpoint] = msgspec.field(default_factory=dict)
 
 
 class Objective(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -121,7 +123,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     title: str = ""
     defaults: Limits = Limits()
     phases: Mapping[Name, Phase] = msgspec.field(default_factory=dict)
-    endpoints: Mapping[Name, Endpoint] = msgspec.field(default_factory=dict)
+    endpoints: Mapping[EndpointName, Endpoint] = msgspec.field(default_factory=dict)
     objectives: Annotated[tuple[Objective, ...], msgspec.Meta(max_length=MAX_ENTRIES)] = ()
     burn_rates: Annotated[tuple[BurnRate, ...], msgspec.Meta(min_length=1, max_length=20)] = msgspec.field(default_factory=_workbook)
     resources: Resources | None = None
@@ -173,6 +175,12 @@ def _places(budget: Budget, phase: str, endpoint: str) -> Iterator[tuple[str, Li
     if endpoint != ALL and phase in budget.phases:
         yield f"phases.{phase}", budget.phases[phase]
     yield "defaults", budget.defaults
+
+
+def declared(budget: Budget, phase: str) -> tuple[str, ...]:
+    """The endpoints that the budget limits by name in a phase: a limit that no request met has judged nothing."""
+    own = budget.phases[phase].endpoints if phase in budget.phases else {}
+    return tuple(dict.fromkeys([*own, *budget.endpoints]))
 
 
 def by_key(budget: Budget, phase: str, endpoint: str) -> bool:

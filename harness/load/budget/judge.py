@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from harness.core.units import Rate
 from harness.core.verdict import Verdict
 from harness.load.budget.burn import Burn, judge_burn, least_burn, needed
-from harness.load.budget.file import ALL, PERCENTILES, Budget, Limit, Objective, by_key, limits_for
+from harness.load.budget.file import ALL, PERCENTILES, Budget, Limit, Objective, by_key, declared, limits_for
 from harness.thresholds.evaluate import Finding, judge_values
 from harness.thresholds.figures import Values, values_of
 from harness.thresholds.grammar import Aggregation, Threshold
@@ -52,12 +52,14 @@ class BudgetRow:
 def judge_phase(budget: Budget, phase: str, table: Any, span: Span, endpoints: Sequence[str] = (), scale: float = 1.0) -> list[BudgetRow]:
     """Every row of a phase over a table of ``requests`` samples. ``endpoints`` have to be there; others are judged when they are.
 
+    Without ``endpoints`` all that the budget limits by name have to be: a limit that no request met is VACUOUS.
+
     ``scale``: by how much the load was scaled down to this machine; throughput is, times and errors are not.
     """
     budget = _scaled(budget, scale)
     table = within(table, span)
     rows = list(_limit_rows(budget, phase, ALL, table, span))
-    for endpoint in dict.fromkeys([*endpoints, *_words(table, "op")]):
+    for endpoint in dict.fromkeys([*(endpoints or declared(budget, phase)), *_words(table, "op")]):
         mine = only(table, "op", endpoint)
         rows += _limit_rows(budget, phase, endpoint, mine, span)
         if by_key(budget, phase, endpoint):

@@ -24,12 +24,13 @@ from pathlib import Path
 from harness.core.errors import UsageError, listing, nearest_word
 from harness.core.text import one_line
 from harness.core.verdict import Verdict
-from harness.load.budget.file import ALL, PERCENTILES, Budget, Limit, limits_for
+from harness.load.budget.file import ALL, PERCENTILES, Budget, Limit, declared, limits_for
 from harness.load.budget.judge import BudgetRow
 from harness.thresholds.evaluate import RARE_EVENTS, SAMPLES_ABOVE_PERCENTILE
 
 NAME, REQUESTS, FAILURES, RATE, FAILED_RATE = "Name", "Request Count", "Failure Count", "Requests/s", "Failures/s"
 HEADINGS = (NAME, REQUESTS, FAILURES, RATE, FAILED_RATE)
+LEAST = "Min Response Time"
 AGGREGATED = "Aggregated"
 FROM_THE_SEND = "counted from the send of a client that waits: what was not sent while it waited is missing"
 MAX_BYTES, MAX_ROWS = 4 << 20, 10_000
@@ -85,7 +86,50 @@ def read_stats(path: Path) -> list[StatsRow]:
     rows = [_row(headings, cells, str(path), number) for number, cells in enumerate(lines[1:], 2) if cells]
     if not rows:
         raise UsageError("no line of figures", file=str(path), line=2, remedy="Locust was ended before it wrote any")
+    _check_whole(path, rows, len(lines))
     return rows
+
+
+def _check_possible(
+    given: Mapping[str, str], percentiles: Mapping[Fraction, float], requests: int, rate: float, file: str, line: int
+) -> None:
+    """Figures that no run can have are refused, never judged: percentiles that fall, or lie under the least time."""
+    values = [percentiles[at] for at in sorted(percentiles)]
+    least = _figure(given.get(LEAST, ""))
+    problem = ""
+    if not math.isfinite(rate) or rate < 0 or any(not math.isfinite(value) or value < 0 for value in values):
+        problem = "a figure is negative, infinite or no number"
+    elif values != sorted(values):
+        problem = "a higher percentile is smaller than a lower one"
+    elif requests and values and least is not None and values[0] + _half_step(values[0]) < least:
+        problem = f"a percentile of {values[0]:g} ms under a least time of {least:g} ms"
+    if problem:
+        raise UsageError(f"impossible: {problem}", file=file, line=line, remedy="the file is damaged: take it again from Locust")
+
+
+def _figure(text: str) -> float | None:
+    """A cell's number; None for what is none, such as ``N/A``."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _check_whole(path: Path, rows: Sequence[StatsRow], lines: int) -> None:
+    """Locust ends the file with the line over all requests: without it, the file is torn and its limits would go unjudged."""
+    remedy = "the file is torn or was edited: take it again from Locust"
+    with path.open("rb") as stream:
+        stream.seek(-1, 2)
+        if stream.read(1) not in b"\r\n":
+            raise UsageError("the last line has no end", file=str(path), line=lines, remedy=remedy)
+    if rows[-1].endpoint != ALL or any(row.endpoint == ALL for row in rows[:-1]):
+        raise UsageError(f"the last line, {AGGREGATED!r}, is missing", file=str(path), line=lines, remedy=remedy)
+    for what, total, parts in (
+        ("requests", rows[-1].requests, sum(row.requests for row in rows[:-1])),
+        ("failures", rows[-1].failures, sum(row.failures for row in rows[:-1])),
+    ):
+        if len(rows) > 1 and total != parts:
+            raise UsageError(f"{total} {what} in all, {parts} in the lines above", file=str(path), line=lines, remedy=remedy)
 
 
 def _check_headings(headings: Sequence[str], file: str) -> None:
@@ -115,24 +159,54 @@ def _row(headings: Sequence[str], cells: Sequence[str], file: str, line: int) ->
         raise UsageError(f"no figure: {error}", file=file, line=line, remedy="the file is damaged") from None
     if not 0 <= failures <= requests:
         raise UsageError(f"{failures} failures of {requests} requests", file=file, line=line, remedy="the file is damaged")
+    _check_possible(given, percentiles, requests, rate, file, line)
     name = ALL if given[NAME] == AGGREGATED else one_line(given[NAME])
     return StatsRow(name, requests, failures, rate, dict(sorted(percentiles.items())))
 
 
 def judge_stats(budget: Budget, phase: str, rows: Sequence[StatsRow], *, accept_send: bool = False) -> list[BudgetRow]:
-    """A row for each limit that an aggregate can speak of; objectives and burn rates want samples."""
-    return [found for row in rows for limit in limits_for(budget, phase, row.endpoint) for found in _judged(phase, row, limit, accept_send)]
+    """A row for each limit that an aggregate can speak of, and a VACUOUS one for each that none did.
+
+    Objectives and burn rates want samples: the statistics say nothing about them.
+    """
+    judged = [
+        found for row in rows for limit in limits_for(budget, phase, row.endpoint) for found in _judged(phase, row, limit, accept_send)
+    ]
+    return [*judged, *_unmet(budget, phase, [row.endpoint for row in rows])]
+
+
+def _unmet(budget: Budget, phase: str, names: Sequence[str]) -> Iterator[BudgetRow]:
+    """What the budget says and no line of the statistics speaks of."""
+    for endpoint in declared(budget, phase):
+        if endpoint in names:
+            continue
+        near = nearest_word(endpoint, names)
+        reason = "no line of the statistics has this name" + (f" (did you mean {near!r}?)" if near else "") + f": they are {listing(names)}"
+        for limit in limits_for(budget, phase, endpoint):
+            yield BudgetRow(
+                phase, endpoint, limit.metric, Verdict.VACUOUS, "", f"{_operator(limit)} {limit.quantity}", limit.source, reason
+            )
+    for objective in budget.objectives:
+        within = f" within {objective.within}" if objective.within else " succeed"
+        reason = "statistics are no samples: judge a run (--run)"
+        if objective.endpoint and objective.endpoint not in names:
+            reason += f"; and no line has the name {objective.endpoint!r}"
+        limit_text, source = f">= {objective.share}{within}", f"objectives.{objective.name}"
+        yield BudgetRow(phase, objective.endpoint or ALL, objective.name, Verdict.VACUOUS, "", limit_text, source, reason)
+
+
+def _operator(limit: Limit) -> str:
+    return ">=" if limit.metric == "rate" else "<="
 
 
 def _judged(phase: str, row: StatsRow, limit: Limit, accept_send: bool) -> Iterator[BudgetRow]:  # noqa: FBT001 - passed on
-    operator = ">=" if limit.metric == "rate" else "<="
     verdict, value, reason = Verdict.VACUOUS, "", "no request was sent"
     if row.requests:
         judges = {"errors": _errors, "rate": _rate}
         verdict, value, reason = judges.get(limit.metric, _latency)(row, limit)
     if verdict is Verdict.PASS and limit.metric in PERCENTILES and not accept_send:
         verdict, reason = Verdict.INCONCLUSIVE, FROM_THE_SEND
-    yield BudgetRow(phase, row.endpoint, limit.metric, verdict, value, f"{operator} {limit.quantity}", limit.source, reason)
+    yield BudgetRow(phase, row.endpoint, limit.metric, verdict, value, f"{_operator(limit)} {limit.quantity}", limit.source, reason)
 
 
 Judged = tuple[Verdict, str, str]

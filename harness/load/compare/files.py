@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pyarrow.compute as pc
 from harness.core.errors import UsageError, listing
 from harness.journal.events import TrialStarted
 from harness.journal.segments import read_segment
-from harness.load.compare.hdr import HEADING, read_hgrm, read_hlog
+from harness.load.compare.hdr import HEADING, read_hgrm
+from harness.load.compare.hlog import read_hlog
 from harness.load.compare.k6 import read_k6_csv, read_k6_json
 from harness.load.compare.lines import text_lines, wrong
 from harness.load.compare.recording import Recording, in_order
@@ -25,6 +27,7 @@ from harness.thresholds.figures import MetricError, filtered, values_of
 FILES_MAX = 1_000
 SNIFFED_LINES = 200
 NS_PER_S = 1e9
+_HISTOGRAM = re.compile(r",HIST[A-Za-z0-9+/=]{8,}$")  # base64 of the cookie of any version
 Tags = Mapping[str, str]
 
 
@@ -42,9 +45,12 @@ def read_file(path: Path, *, unit: str = "", tags: Tags | None = None) -> Record
     """One file, whatever it is: by its name where that says it, else by its first lines."""
     if path.suffix in {".arrows", ".arrow"}:
         return _segments([path], tags or {})
+    reader = _reader(path)
+    if reader is None:
+        return read_hlog(path, unit, tags or {})
     if tags:
-        raise UsageError("--tag works on our own samples only", file=str(path), remedy="give a run folder or segments")
-    return _reader(path)(path, unit)
+        raise UsageError("--tag works on our own samples and interval logs only", file=str(path), remedy="give a run folder or segments")
+    return reader(path, unit)
 
 
 def _folder(path: Path, unit: str, tags: Tags) -> tuple[Recording, ...]:
@@ -93,18 +99,18 @@ def _from_table(path: Path, table: pa.Table, kind: str, tags: Tags) -> Recording
 Reader = Callable[[Path, str], Recording]
 
 
-def _reader(path: Path) -> Reader:
-    """By the file's name where it says the form, else by its first lines."""
+def _reader(path: Path) -> Reader | None:
+    """By the file's name where it says the form, else by its first lines; None for an interval log, which also takes tags."""
     if path.suffix == ".hlog":
-        return read_hlog
+        return None
     head = [text for _, text in itertools.islice(text_lines(path), SNIFFED_LINES)]
     first = next((text.strip() for text in head if text.strip() and not text.startswith("#")), "")
     if not first:
         raise wrong(path, 1, "the file is empty", "give a file of samples")
     if path.suffix == ".hgrm" or any(tuple(text.split()[:3]) == HEADING for text in head):
         return read_hgrm
-    if '"StartTimestamp"' in first or "HISTFAAA" in first:
-        return read_hlog
+    if '"StartTimestamp"' in first or _HISTOGRAM.search(first):
+        return None
     return _text_reader(path, first)
 
 

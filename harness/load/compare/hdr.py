@@ -1,4 +1,4 @@
-"""HdrHistogram's two text forms: percentile tables (``.hgrm``, also inside what wrk2 prints) and logs of intervals (``.hlog``)."""
+"""Percentile tables of HdrHistogram (``.hgrm``), also inside what wrk2 prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from hdrh.histogram import HdrHistogram
 
 from harness.load.compare.lines import number, text_lines, unit_factor, wrong
 from harness.load.compare.recording import Recording
@@ -15,7 +14,6 @@ from harness.load.compare.recording import Recording
 HEADING = ("Value", "Percentile", "TotalCount")
 _BAD = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
-_TAGGED = re.compile(r"^Tag=[^,]*,")
 _SOCKETS = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)")
 
 
@@ -47,10 +45,13 @@ def read_hgrm(path: Path, unit: str) -> Recording:
     if not reached:
         raise wrong(path, 1, "no percentile table with counts", "run wrk2 with --latency, or give a .hgrm file")
     notes = ("values are those of the table's lines", *(("the unit is taken for ms (--unit)",) if not unit else ()))
-    return _recording("hgrm", counts, factor, bad, reached / rate if rate else None, notes)
+    return histogram_recording("hgrm", counts, factor, bad, reached / rate if rate else None, notes)
 
 
-def _recording(kind: str, counts: Counter[float], factor: float, bad: int, duration_s: float | None, notes: tuple[str, ...]) -> Recording:
+def histogram_recording(
+    kind: str, counts: Counter[float], factor: float, bad: int, duration_s: float | None, notes: tuple[str, ...]
+) -> Recording:
+    """Counts by value, with ``bad`` failed requests on top of them."""
     values = [value * factor for value, count in sorted(counts.items()) if count]
     weights = [count for _, count in sorted(counts.items()) if count]
     if bad:
@@ -59,36 +60,3 @@ def _recording(kind: str, counts: Counter[float], factor: float, bad: int, durat
         notes = (*notes, f"{bad} failed requests stand beside the table and are counted on top of it")
     weight_array = np.array(weights, dtype=np.int64)
     return Recording(kind, np.array(values, dtype=np.float64), weights=weight_array, duration_s=duration_s, notes=notes)
-
-
-def read_hlog(path: Path, unit: str) -> Recording:
-    """A log of interval histograms, merged. Values are ns unless said otherwise."""
-    factor = unit_factor(path, unit or "ns")
-    counts: Counter[float] = Counter()
-    spans: list[tuple[float, float]] = []
-    for line, text in text_lines(path):
-        stripped = _TAGGED.sub("", text.strip())
-        if not stripped or stripped[0] in {"#", '"'}:
-            continue
-        fields = stripped.split(",")
-        if len(fields) != 4:
-            raise wrong(path, line, f"{len(fields)} fields; an interval has 4", "correct the line or remove it")
-        start, length = number(path, line, fields[0], "the start"), number(path, line, fields[1], "the length")
-        spans.append((start, start + length))
-        counts.update(_decoded(path, line, fields[3]))
-    if not counts:
-        raise wrong(path, 1, "no interval with a histogram", "give the log of HdrHistogram's HistogramLogWriter")
-    duration = max(end for _, end in spans) - min(start for start, _ in spans)
-    notes = () if unit else ("the unit is taken for ns (--unit)",)
-    return _recording("hlog", counts, factor, 0, duration or None, notes)
-
-
-def _decoded(path: Path, line: int, encoded: str) -> Counter[float]:
-    counts: Counter[float] = Counter()
-    try:
-        histogram = HdrHistogram.decode(encoded)
-        for item in histogram.get_recorded_iterator():  # one object, changed at each step: it must not be kept
-            counts[float(histogram.get_highest_equivalent_value(item.value_iterated_to))] += item.count_at_value_iterated_to
-    except Exception as error:  # noqa: BLE001 - zlib, base64, struct, the library's own: whatever it is, the line is damaged
-        raise wrong(path, line, f"the histogram is damaged: {type(error).__name__}", "correct the line or remove it") from None
-    return counts

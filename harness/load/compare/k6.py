@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from harness.load.compare.lines import csv_rows, moment, number, text_lines, truth, wrong
+from harness.load.compare.lines import csv_rows, moment, number, text_lines, wrong
+from harness.load.compare.outcomes import k6_failed
 from harness.load.compare.recording import Recording, in_order
 
 LATENCY, DROPPED = "http_req_duration", "dropped_iterations"
@@ -56,7 +57,7 @@ def _json_samples(path: Path) -> Iterable[Sample]:
             raise wrong(path, line, f"not JSON: {error}", "correct the line or remove it") from None
         if point.type == "Point":
             tags: dict[str, Any] = point.data.tags or {}
-            yield line, point.metric, point.data.time, point.data.value, _failed(path, line, tags)
+            yield line, point.metric, point.data.time, point.data.value, k6_failed(path, line, tags)
 
 
 def _csv_samples(path: Path) -> Iterable[Sample]:
@@ -64,14 +65,7 @@ def _csv_samples(path: Path) -> Iterable[Sample]:
         missing = [name for name in ("metric_name", "timestamp", "metric_value") if name not in row]
         if missing:
             raise wrong(path, 1, f"no column {missing[0]!r}", "give what k6 --out csv wrote")
-        yield line, row["metric_name"], row["timestamp"], row["metric_value"], _failed(path, line, row)
-
-
-def _failed(path: Path, line: int, tags: dict[str, Any] | Any) -> bool:
-    expected = tags.get("expected_response", "")
-    if expected:
-        return not truth(path, line, expected, "expected_response")
-    return bool(tags.get("error") or tags.get("error_code"))
+        yield line, row["metric_name"], row["timestamp"], row["metric_value"], k6_failed(path, line, row)
 
 
 def _gather(path: Path, samples: Iterable[Sample], kind: str) -> Recording:

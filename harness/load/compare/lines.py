@@ -13,9 +13,8 @@ from harness.load.compare.recording import UNITS
 
 LINE_MAX = 1_000_000  # characters
 ROWS_MAX = 50_000_000
+RECORD_LINES_MAX = 1_000  # that a quoted text of one record may span
 _SECONDS = 1e11  # a time stamp above it is in ms, above 1e14 in µs, above 1e17 in ns
-_TRUE = {"true", "1", "yes", "ok"}
-_FALSE = {"false", "0", "no", ""}
 
 
 def wrong(path: Path, line: int, message: str, remedy: str) -> UsageError:
@@ -52,16 +51,6 @@ def number(path: Path, line: int, text: object, what: str) -> float:
     return value
 
 
-def truth(path: Path, line: int, text: object, what: str) -> bool:
-    """A yes or a no."""
-    word = str(text).strip().lower()
-    if word in _TRUE:
-        return True
-    if word in _FALSE:
-        return False
-    raise wrong(path, line, f"{what} is {word[:40]!r}", "write true or false")
-
-
 def moment(path: Path, line: int, text: object) -> float:
     """A time stamp in seconds: seconds, ms, µs or ns since 1970 by their size, or ISO 8601."""
     try:
@@ -95,18 +84,38 @@ def unit_factor(path: Path, unit: str) -> float:
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Rows of a CSV with headings, by line; too few or too many fields are an error."""
-    lines = text_lines(path)
-    first = next(lines, None)
+    """Rows of a CSV with headings, by the line they begin in; a quoted field may span lines. Too few or too many fields are an error."""
+    records = _records(path)
+    first = next(records, None)
     if first is None:
         raise wrong(path, 1, "the file is empty", "give a file of samples")
-    headings = [name.strip() for name in next(csv.reader([first[1]]))]
+    headings = [name.strip() for name in first[1]]
     if len(set(headings)) != len(headings):
         raise wrong(path, 1, "a heading stands twice", "rename one of them")
-    for line, text in lines:
-        if not text.strip():
-            continue
-        fields = next(csv.reader([text]))
+    for line, fields in records:
         if len(fields) != len(headings):
             raise wrong(path, line, f"{len(fields)} fields, the headings are {len(headings)}", "correct the line or remove it")
         yield line, dict(zip(headings, fields, strict=True))
+
+
+def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Records that are not blank with the line each begins in."""
+    begun = 1
+
+    def lines() -> Iterator[str]:
+        for line, text in text_lines(path):
+            if line - begun >= RECORD_LINES_MAX:
+                raise wrong(path, begun, f"a quote is open for {RECORD_LINES_MAX} lines", "close it, or double it inside a quoted field")
+            yield text + "\n"
+
+    reader = csv.reader(lines(), strict=True)
+    while True:
+        begun = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise wrong(path, begun, f"no line of a CSV: {error}", "close the quote, or double it inside a quoted field") from None
+        if any(field.strip() for field in fields):
+            yield begun, fields

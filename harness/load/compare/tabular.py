@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 
 from harness.core.errors import listing
-from harness.load.compare.lines import csv_rows, moment, number, text_lines, truth, unit_factor, wrong
+from harness.load.compare.lines import csv_rows, moment, number, text_lines, unit_factor, wrong
+from harness.load.compare.outcomes import failed_by_status, says_error, says_yes
 from harness.load.compare.recording import Recording, in_order
 
 # heading: (unit, tool). Names that leave the unit open are not here: a factor of 1000 is no detail.
@@ -27,7 +28,6 @@ SUCCESSES = ("success", "ok", "expected_response")
 FAILURES = ("failed", "failure")
 ERRORS = ("exception", "error")  # a text; empty, None or NaN when there was none
 STATUSES = ("status", "code", "status_code", "status-code", "responseCode")
-NO_ERROR = {"", "none", "null", "nan"}
 AGGREGATED = {"50%", "95%", "Request Count", "p95", "median_response_time"}
 
 
@@ -65,17 +65,12 @@ def find_columns(path: Path, line: int, names: Iterable[str], unit: str) -> Colu
 
 
 def failed(path: Path, line: int, row: Mapping[str, Any], columns: Columns) -> bool:
-    """Whether any of the columns that can say so says that this request failed."""
-    if columns.success and not truth(path, line, row[columns.success], columns.success):
-        return True
-    if columns.failure and truth(path, line, row[columns.failure], columns.failure):
-        return True
-    if columns.error and str(row.get(columns.error) or "").strip().lower() not in NO_ERROR:
-        return True
-    if columns.status:
-        text = str(row[columns.status]).strip()
-        return not text.isdigit() or not 200 <= int(text) < 400
-    return False
+    """Whether any of the columns that can say so says that this request failed; what is not understood is refused with the value."""
+    good = says_yes(path, line, row[columns.success], columns.success) if columns.success else None
+    bad = bool(columns.failure) and says_yes(path, line, row[columns.failure], columns.failure)
+    error = bool(columns.error) and says_error(path, line, row.get(columns.error), columns.error)
+    status = bool(columns.status) and failed_by_status(path, line, row[columns.status], columns.status, good)
+    return good is False or bad or error or status
 
 
 def gather(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], unit: str, kind: str) -> Recording:

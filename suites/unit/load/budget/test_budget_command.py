@@ -32,6 +32,7 @@ def test_statistics_decide_the_exit_code(budget: Path, tmp_path: Path, failed: i
     """0 PASS, 1 FAIL, 4 where only the send is known."""
     stats = tmp_path / "x_stats.csv"
     stats.write_text(STATS.format(failed=failed, rate=failed / 120))
+    budget.write_text(BUDGET.partition("endpoints:")[0])
     assert main(["budget", str(budget), "--stats", str(stats), "--phase", "burst", *more]) == code
 
 

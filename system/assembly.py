@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
+import logging
 import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
@@ -12,7 +14,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from system.evidence.graph.gate import Gate, check_batch, pack, unpack_issues
+from system.evidence.graph.engine_reference import PyShacl, reference_name
+from system.evidence.graph.engines import Issue, ShaclEngine, engines
+from system.evidence.graph.gate import Gate, GateWatch, check_batch, judge_sample, pack, unpack_issues
+from system.evidence.graph.incidents import file_difference
+from system.evidence.graph.sampling import Sample, Tally
 from system.evidence.ir import Chunk, Document
 from system.evidence.ledger import check_edge
 from system.evidence.records import Extraction
@@ -21,18 +27,18 @@ from system.evidence.retrieval import Query, RetrievalSettings, Retriever
 from system.evidence.steps import Ports, load_ir
 from system.models.catalog import MINILM, SPLADE
 from system.models.client import HttpDenseModel, HttpSparseModel
-from system.platform.errors import GateIssue, GateRefused, NotFound, Unavailable
+from system.platform.errors import EnginesDiffer, NotFound, Unavailable
 from system.platform.ports import EventLog, GraphBatch, NodeRef, SearchFilter
 from system.platform.settings import Settings
 from system.stores import analysis
 from system.stores.cache import ValkeyCache
 from system.stores.eventlog import ValkeyEventLog
 from system.stores.graph import BoltGraph
-from system.stores.graph_schema import external_refs
 from system.stores.objects import FolderObjects
 from system.stores.records import PostgresRecords
 from system.stores.search import PostgresSearch
 
+LOG = logging.getLogger("system.assembly")
 MODEL_TIMEOUT_S = 60.0  # a document's chunks in one request; queries answer in milliseconds
 QUERY_TIMEOUT_S = 3.0
 STUDIES_ASKED = 200
@@ -50,6 +56,7 @@ class Platform:
     events: EventLog
     retriever: Retriever
     probes: dict[str, Probe]
+    gate: GateWatch = dataclasses.field(default_factory=GateWatch)
 
     def evidence_source(self) -> PlatformEvidence:
         """What a dossier reads from."""
@@ -59,8 +66,8 @@ class Platform:
 def assemble(settings: Settings, *, gate_processes: int = 0, failpoints: bool = False) -> Platform:
     """The platform over the servers of ``settings``.
 
-    ``gate_processes`` > 0 validates beside this process, so that requests go on; ``failpoints`` lets this process be crashed
-    at its writing calls where the stack arms them.
+    ``gate_processes`` > 0 runs the gate's reference engine beside this process, so that requests go on; ``failpoints`` lets
+    this process be crashed at its writing calls where the stack arms them.
     """
     seed = _seeded(settings, "worker" if failpoints else "gateway" if gate_processes else "tool")
     points = _failpoints(settings) if failpoints else _unwrapped
@@ -74,6 +81,8 @@ def assemble(settings: Settings, *, gate_processes: int = 0, failpoints: bool = 
     objects = FolderObjects(settings.objects_dir)
     cache = ValkeyCache.connect(settings)
     events = ValkeyEventLog.connect(settings)
+    reference = PooledReference(gate_processes) if gate_processes else PyShacl()
+    gate, watch = differential_gate(reference, settings.gate_sample, functools.partial(file_difference, records))
     ports = Ports(
         records=wrap("records", records),
         objects=wrap("objects", objects),
@@ -81,7 +90,7 @@ def assemble(settings: Settings, *, gate_processes: int = 0, failpoints: bool = 
         graph=wrap("graph", graph),
         dense=seed("dense", HttpDenseModel(settings.embed_url, MINILM.name, MODEL_TIMEOUT_S)),
         sparse=seed("sparse", HttpSparseModel(settings.splade_url, SPLADE.name, MODEL_TIMEOUT_S)),
-        gate=seed("gate", PooledGate(gate_processes) if gate_processes else Gate()),
+        gate=seed("gate", gate),
     )
     dense_query = HttpDenseModel(settings.embed_url, MINILM.name, QUERY_TIMEOUT_S)
     sparse_query = HttpSparseModel(settings.splade_url, SPLADE.name, QUERY_TIMEOUT_S)
@@ -98,7 +107,7 @@ def assemble(settings: Settings, *, gate_processes: int = 0, failpoints: bool = 
     dense_asked, sparse_asked = seed("dense", dense_query), seed("sparse", sparse_query)
     reranker = seed("reranker", LexicalReranker(analysis.terms))
     retriever = seed("retriever", Retriever(ports.search, dense_asked, sparse_asked, seed("cache", cache), retrieval, reranker))
-    return Platform(ports, wrap("events", events), retriever, probes)
+    return Platform(ports, wrap("events", events), retriever, probes, watch)
 
 
 class PlatformEvidence:
@@ -176,26 +185,24 @@ class PreparedGraph:
             self._lock.release()
 
 
-class PooledGate:
-    """The gate in processes of its own: validation is Python work and would hold up every request beside it."""
+class PooledReference:
+    """The gate's reference engine in processes of its own: it is Python work and would hold up every request beside it."""
 
     def __init__(self, processes: int) -> None:
+        self.name = reference_name()
         self._processes = processes
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
 
-    def check(self, batch: GraphBatch, known: Callable[[NodeRef], bool]) -> None:
-        """As :class:`system.evidence.graph.gate.Gate`; ``Unavailable`` when its process died or took too long."""
-        packed, refs = pack(batch, [ref for ref in external_refs(batch) if known(ref)])
+    def validate(self, batch: GraphBatch, known: Sequence[NodeRef]) -> tuple[Issue, ...]:
+        """As the port says; ``Unavailable`` when its process died or took too long."""
         pool = self._running()
         try:
-            answer = pool.submit(check_batch, packed, refs).result(GATE_TIMEOUT_S)
+            answer = pool.submit(check_batch, *pack(batch, known)).result(GATE_TIMEOUT_S)
         except (BrokenProcessPool, TimeoutError) as error:
             self._restart(pool)
             raise Unavailable("gate", f"{type(error).__name__}") from error
-        issues = unpack_issues(answer)
-        if issues:
-            raise GateRefused(tuple(GateIssue(i.focus_node, i.path, i.value, i.shape, i.message) for i in issues))
+        return unpack_issues(answer)
 
     def _running(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -208,6 +215,14 @@ class PooledGate:
             if self._pool is broken:
                 self._pool = None
         broken.shutdown(wait=False, cancel_futures=True)
+
+
+def differential_gate(reference: ShaclEngine, share: float, file: Callable[[GraphBatch, EnginesDiffer], object]) -> tuple[Gate, GateWatch]:
+    """The gate as the platform runs it, its sample filed with ``file``, and what operators see of it."""
+    pair, tally = engines(reference), Tally()
+    LOG.info("SHACL gate: %s; %.3g of the accepted batches are sampled", pair.told(), share if pair.second else 0.0)
+    sample = Sample(share, judge_sample(reference, tally, file, pair.first.name), tally) if pair.second and share else None
+    return Gate(pair, sample, tally), GateWatch(pair.told(), tally)
 
 
 def _unwrapped(_name: str, port: Any) -> Any:

@@ -20,11 +20,12 @@ import msgspec
 from system.evidence.chunking import chunk
 from system.evidence.extraction.assemble import extract
 from system.evidence.graph.build import document_batch
+from system.evidence.graph.incidents import REMEDY, file_difference, plain_issue
 from system.evidence.ir import Chunk, Document, Source, document_id
 from system.evidence.records import Extraction
 from system.evidence.sources import parse
 from system.evidence.sources.split import SplitFailure, SplitItem, split
-from system.platform.errors import BadInput, Conflict, GateRefused, NotFound, PlatformError, Unavailable
+from system.platform.errors import BadInput, Conflict, EnginesDiffer, GateRefused, NotFound, PlatformError, Unavailable
 from system.platform.ports import (
     ChunkRow,
     DenseModel,
@@ -202,6 +203,9 @@ def extract_and_write(event: OutboxEvent, ports: Ports) -> Outcome:
         _dead_letter(ports, row.doc_id, batch, refused)
         reason = BadInput(str(refused), refused.issues[0].path, "see the dead letter; correct the document and ingest it again")
         return _fail(event, ports, row, (), reason)
+    except EnginesDiffer as found:
+        letter = file_difference(ports.records, batch, found)
+        return _fail(event, ports, row, (), BadInput(str(found), f"dead letter {letter}", REMEDY))
     except BadInput as error:
         return _fail(event, ports, row, (), error)
     ports.records.put_extractions(row.doc_id, extraction)
@@ -392,10 +396,5 @@ def _cas(ports: Ports, transition: Transition, outcome: Outcome) -> Outcome:
 
 
 def _dead_letter(ports: Ports, subject: str, batch: GraphBatch, refused: GateRefused) -> None:
-    issues = msgspec.json.encode(
-        [
-            {"focus_node": item.focus_node, "path": item.path, "value": item.value, "shape": item.shape, "message": item.message}
-            for item in refused.issues
-        ]
-    )
+    issues = msgspec.json.encode([plain_issue(item) for item in refused.issues])
     ports.records.put_dead_letter(NewDeadLetter("extraction", subject, str(refused), issues, msgspec.json.encode(batch)))

@@ -44,7 +44,7 @@ def create_app(settings: Settings, platform: Platform, pressure: PressureSetting
     )
     app.state.platform = platform
     app.state.keys = KeyRing.of(settings)
-    app.state.metrics = Metrics()
+    app.state.metrics = Metrics(platform.gate.tally)
     app.state.pressure = BackPressure(pressure, changed=functools.partial(_mode_changed, app.state.metrics))
     app.state.timings = Timings()
     app.state.readings = routes_service.Readings(platform.probes, failpoints=bool(settings.failpoints_socket or settings.seeded_file))

@@ -6,13 +6,16 @@ import json
 import re
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from system.evidence.graph.sampling import Tally
 from system.gateway.timings import Timings, is_kept, request_spans
 from system.platform import stages
 
@@ -25,8 +28,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 class Metrics:
     """The gateway's own metrics; one registry a process."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Tally) -> None:
         self.registry = CollectorRegistry()
+        self.registry.register(_GateCollector(gate))
         self.requests = Counter("api_requests_total", "Requests", ["route", "method", "status"], registry=self.registry)
         self.seconds = Histogram(
             "api_request_duration_seconds",
@@ -40,6 +44,29 @@ class Metrics:
         self.mode_changes = Counter("retrieve_mode_changes_total", "Changes of the mode of retrieve", ["mode"], registry=self.registry)
         self.served = Counter("retrieve_served_total", "Requests to retrieve by how they were served", ["mode"], registry=self.registry)
         self.kg_refused = Counter("kg_shacl_violations_total", "Graph writes refused by the gate", ["shape"], registry=self.registry)
+
+
+class _GateCollector(Collector):
+    """The gate's differential, read when it is asked for: the gate knows no metrics library."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        compared = CounterMetricFamily("kg_gate_compared", "Batches that both SHACL engines judged", labels=["kind"])
+        differ = CounterMetricFamily("kg_gate_differences", "Batches on which the SHACL engines differ: an incident each", labels=["kind"])
+        tally = self._tally
+        for kind, seen, found in (
+            ("refusal", tally.confirmed, tally.refusals_differ),
+            ("sample", tally.sampled, tally.samples_differ),
+        ):
+            compared.add_metric([kind], seen.value)
+            differ.add_metric([kind], found.value)
+        yield compared
+        yield differ
+        dropped = CounterMetricFamily("kg_gate_sample_dropped", "Accepted batches due for the sample that were not judged")
+        dropped.add_metric([], tally.dropped.value)
+        yield dropped
 
 
 def headers_of(request_id: str) -> dict[str, str]:

@@ -12,9 +12,10 @@ import msgspec
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from system.evidence import steps
+from system.evidence.graph.incidents import REMEDY, WRITE_PREFIX, file_difference
 from system.gateway import auth, schemas
 from system.gateway.problems import GraphIssue, documented, make, problem_response
-from system.platform.errors import BadInput, GateRefused, NotFound, Unavailable
+from system.platform.errors import BadInput, EnginesDiffer, GateRefused, NotFound, Unavailable
 from system.platform.ports import GraphBatch, GraphEdge, GraphNode, NodeRef, PropertyValue, StagedBatch, StoredEdge, StoredNode
 from system.platform.record_types import DeadLetter, IdempotencyKey, Job, NewDeadLetter
 from system.stores.graph_schema import EDGE_TYPES, LABELS, edge_key
@@ -24,7 +25,7 @@ LetterId = Annotated[str, Path(min_length=1, max_length=128, pattern=schemas.NO_
 _RESULTS: dict[int | str, dict[str, Any]] = {202: {"model": schemas.GraphWritten, "description": "durable; the graph is away"}}
 
 
-@ROUTER.post("/write", response_model=schemas.GraphWritten, responses={**_RESULTS, **documented(400, 401, 403, 409, 413, 422, 503)})
+@ROUTER.post("/write", response_model=schemas.GraphWritten, responses={**_RESULTS, **documented(400, 401, 403, 409, 413, 422, 500, 503)})
 def write(
     request: Request,
     response: Response,
@@ -34,9 +35,10 @@ def write(
 ) -> Any:
     """Gate, then records, then the graph: 200 in the graph, 202 durable while the graph is away, 422 a shape is broken.
 
+    500 when the gate's two engines do not agree: nothing was written, both reports are in the dead letter that the answer names.
     After a refusal nothing is kept under the write id or the Idempotency-Key: the corrected batch may use them again.
     """
-    batch = _batch(body)
+    batch = batch_of(body)
     key = None
     if idempotency_key is not None:
         digest = hashlib.sha256(msgspec.json.encode(batch)).hexdigest()
@@ -50,6 +52,9 @@ def _write(request: Request, response: Response, write_id: str, batch: GraphBatc
         ports.gate.check(batch, _known(ports))
     except GateRefused as refused:
         return _refused(request, ports, write_id, batch, refused)
+    except EnginesDiffer as found:
+        letter = file_difference(ports.records, batch, found)
+        return problem_response(make(request, 500, str(found), dead_letter_id=letter, remedy=REMEDY))
     job = Job(f"job-{uuid.uuid4().hex}", "kg_write", "", principal)
     staged = ports.records.stage_graph_batch(batch, (), write_id, job, key)
     in_graph = staged.status == "applied"
@@ -109,7 +114,7 @@ def dead_letters(
 @ROUTER.post(
     "/dead-letters/{letter_id}/replay",
     response_model=schemas.GraphWritten,
-    responses={**_RESULTS, **documented(400, 401, 403, 404, 409, 422, 503)},
+    responses={**_RESULTS, **documented(400, 401, 403, 404, 409, 422, 500, 503)},
 )
 def replay(request: Request, response: Response, letter_id: LetterId, principal: auth.GraphWriter) -> Any:
     """Write a dead letter's batch again; it passes the gate now or stays a dead letter. A document's letter runs the document again."""
@@ -118,7 +123,7 @@ def replay(request: Request, response: Response, letter_id: LetterId, principal:
     if letter is None:
         raise NotFound(f"there is no dead letter {letter_id}")
     batch = msgspec.json.decode(letter.payload, type=GraphBatch)
-    if letter.kind == "extraction":
+    if not batch.supporter.startswith(WRITE_PREFIX):
         return _run_again(ports, response, letter, batch)
     answer = _write(request, response, letter.subject, batch, principal.name, None)
     if isinstance(answer, schemas.GraphWritten):
@@ -200,7 +205,8 @@ def _known(ports: steps.Ports) -> Callable[[NodeRef], bool]:
     return known
 
 
-def _batch(body: schemas.GraphWrite) -> GraphBatch:
+def batch_of(body: schemas.GraphWrite) -> GraphBatch:
+    """The batch that a request body states."""
     nodes = tuple(GraphNode(NodeRef(node.label, node.key), _values(node.properties)) for node in body.nodes)
     edges = tuple(
         GraphEdge(
@@ -212,7 +218,7 @@ def _batch(body: schemas.GraphWrite) -> GraphBatch:
         )
         for edge in body.edges
     )
-    return GraphBatch(f"write:{body.write_id}", nodes, edges)
+    return GraphBatch(f"{WRITE_PREFIX}{body.write_id}", nodes, edges)
 
 
 def _values(properties: dict[str, schemas.PropertyValue]) -> dict[str, PropertyValue]:

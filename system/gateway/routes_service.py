@@ -24,7 +24,7 @@ PROBE_TIMEOUT_S = 1.5
 FRESH_S = 0.5
 ESSENTIAL = "records"
 RETRIEVERS_NEED = ("search",)
-COMPONENTS = ("fastapi", "psycopg", "neo4j", "redis", "onnxruntime", "pyshacl", "lxml")
+COMPONENTS = ("fastapi", "psycopg", "neo4j", "redis", "onnxruntime", "shacl", "pyshacl", "lxml")
 
 
 class Readings:
@@ -99,12 +99,13 @@ def ready(request: Request, response: Response) -> schemas.Readiness:
 
 
 @ROUTER.get("/version", response_model=schemas.Version)
-def version() -> schemas.Version:
+def version(request: Request) -> schemas.Version:
     """Versions of the API, the package, the extractor and the components."""
     return schemas.Version(
         api_version="1",
         package_version=_version("evidence-harness"),
         extractor=EXTRACTOR,
+        gate=request.app.state.platform.gate.engines,
         components={name: _version(name) for name in COMPONENTS},
     )
 

@@ -317,6 +317,7 @@ class Version(BaseModel):
     api_version: str
     package_version: str
     extractor: str
+    gate: Annotated[str, Field(description="which SHACL engine answers, and which confirms its refusals")]
     components: dict[str, str]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class PlatformError(Exception):
     """Base of everything ``system`` raises on purpose."""
@@ -48,6 +50,15 @@ class GateRefused(PlatformError):
     def __init__(self, issues: tuple[GateIssue, ...]) -> None:
         super().__init__(f"{len(issues)} SHACL violation(s); first: {issues[0].message if issues else 'none'}")
         self.issues = issues
+
+
+class EnginesDiffer(PlatformError):
+    """The gate's engines do not give the same report on a batch: nothing was decided. ``reports`` has each engine's violations."""
+
+    def __init__(self, supporter: str, reports: Mapping[str, tuple[GateIssue, ...]], *, written: bool = False) -> None:
+        found = ", ".join(f"{engine} {len(issues)} violation(s)" for engine, issues in reports.items())
+        super().__init__(f"the SHACL engines differ on {supporter}: {found}; the batch was {'written' if written else 'not written'}")
+        self.reports = reports
 
 
 class GateIssue:

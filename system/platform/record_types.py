@@ -113,7 +113,7 @@ class AuditReport(msgspec.Struct, frozen=True):
 class NewDeadLetter(msgspec.Struct, frozen=True):
     """A payload that was refused: ``payload`` and ``issues`` are JSON texts."""
 
-    kind: str  # "kg_write", "extraction"
+    kind: str  # "kg_write", "extraction", "gate_difference"
     subject: str  # write id or document id
     reason: str
     issues: bytes

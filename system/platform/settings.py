@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from system.platform.errors import BadInput
@@ -12,6 +12,7 @@ _DEFAULTS = {
     "EH_STACK_ID": "dev",
     "EH_FAILPOINTS_SOCKET": "",
     "EH_SEEDED_FILE": "",
+    "EH_GATE_SAMPLE": "0.01",
 }
 
 
@@ -33,6 +34,8 @@ class Settings:
     gateway_port: int
     failpoints_socket: str
     seeded_file: str = ""
+    gate_sample: float = 0.01
+    """The share (0 to 1) of the batches the gate lets pass that its second engine judges behind the answer."""
 
     def secret(self, name: str) -> str:
         """The secret ``name`` of this stack; raises ``BadInput`` naming the file that is missing."""
@@ -51,7 +54,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         raw = environ.get(name, _DEFAULTS.get(name))
         if raw is None:
             raise BadInput(f"{name} is not set", f"environment variable {name}", "start the system with `harness up`, which sets it")
-        values[field.name] = Path(raw) if field.type == "Path" else _integer(name, raw) if field.type == "int" else raw
+        values[field.name] = _READERS[str(field.type)](name, raw)
     return Settings(**values)  # type: ignore[arg-type]  # the loop above builds each field by its declared type
 
 
@@ -60,3 +63,21 @@ def _integer(name: str, raw: str) -> int:
         return int(raw)
     except ValueError as error:
         raise BadInput(f"{name} is {raw!r}, not a whole number", f"environment variable {name}", "give a port number") from error
+
+
+def _share(name: str, raw: str) -> float:
+    try:
+        value = float(raw)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise BadInput(f"{name} is {raw!r}, not a share", f"environment variable {name}", "give a number from 0 (never) to 1 (always)")
+    return value
+
+
+_READERS: Mapping[str, Callable[[str, str], object]] = {
+    "str": lambda _name, raw: raw,
+    "Path": lambda _name, raw: Path(raw),
+    "int": _integer,
+    "float": _share,
+}

@@ -13,7 +13,8 @@ from rdflib import Graph
 from rdflib.compare import isomorphic
 
 from system.evidence.graph import rdf
-from system.evidence.graph.gate import Gate, check_batch, load_shapes, pack, to_graph, unpack_issues
+from system.evidence.graph.engine_reference import load_shapes, to_graph
+from system.evidence.graph.gate import Gate, check_batch, pack, unpack_issues
 from system.platform.errors import BadInput, GateRefused
 from system.platform.ports import GraphBatch, GraphEdge, GraphNode, NodeRef
 

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from rdflib import RDF, SH, URIRef
 
-from system.evidence.graph.gate import SHAPES_DIR, is_ucum, load_shapes
+from system.evidence.graph.engine_reference import load_shapes
+from system.evidence.graph.engines import SHAPES_DIR
+from system.evidence.graph.gate import is_ucum
 from system.platform.ports import NodeRef
 
 STRANGER = NodeRef("Condition", "congenital adrenal hyperplasia")

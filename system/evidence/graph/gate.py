@@ -1,99 +1,126 @@
 """The SHACL gate: every batch passes it before it is written; one violation refuses the whole batch.
 
-A caller hands over nodes and edges, never RDF: the data graph is made here (:mod:`system.evidence.graph.rdf`). The engine is
-pySHACL over shapes parsed once a process. :func:`check_batch` is for worker processes: bytes in, bytes out.
+A caller hands over nodes and edges, never RDF. Two engines judge (:mod:`system.evidence.graph.engines`). Every refusal of the first is
+confirmed by the second before it is told; where their reports differ nobody is believed (:class:`EnginesDiffer`). Of the batches that
+pass, the second judges a sample behind the answer (:mod:`system.evidence.graph.sampling`).
+:func:`check_batch` is the reference engine for worker processes: bytes in, bytes out.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import logging
 import re
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import msgspec
-import pyshacl
-from rdflib import RDF, SH, XSD, BNode, Graph, Literal, URIRef
-from rdflib.term import Node
+from rdflib import SH, Graph
 
-from system.evidence.graph import rdf
-from system.platform.errors import BadInput, GateIssue, GateRefused
+from system.evidence.graph.engine_reference import PyShacl
+from system.evidence.graph.engines import ENGINE_FAILED, SHAPES_DIR, Engines, Issue, ShaclEngine, engines
+from system.evidence.graph.sampling import Judge, Sample, Tally
+from system.platform.errors import BadInput, EnginesDiffer, GateRefused, PlatformError, Unavailable
 from system.platform.ports import GraphBatch, NodeRef
 from system.stores.graph_schema import check_names, external_refs
 
-SHAPES_DIR: Final = Path(__file__).resolve().parent.parent / "shapes"
+LOG = logging.getLogger("system.gate")
 ISSUE_LIMIT: Final = 1_000  # a report stays readable; the batch is refused by the first one already
 
-_DATATYPES: Final = {name: XSD[name] for name in ("integer", "double", "boolean")}
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class GateWatch:
+    """What operators see of a gate: which engines it has, and what the differential did."""
 
-class Issue(msgspec.Struct, frozen=True, order=True):
-    """A :class:`GateIssue` that travels between processes."""
-
-    focus_node: str
-    path: str
-    value: str
-    shape: str
-    message: str
-
-
-class ShaclEngine(Protocol):
-    """Validates triples against the shapes it was made with; an empty answer means they conform."""
-
-    def validate(self, triples: Iterable[rdf.Triple]) -> tuple[Issue, ...]: ...
-
-
-class PyShacl:
-    """The reference engine. One instance serves one thread at a time per call: it keeps no state between calls."""
-
-    def __init__(self, shapes_dir: Path) -> None:
-        self._shapes = load_shapes(shapes_dir)
-
-    def validate(self, triples: Iterable[rdf.Triple]) -> tuple[Issue, ...]:
-        data = to_graph(triples)
-        conforms, report, _ = pyshacl.validate(data, shacl_graph=self._shapes, inplace=True, advanced=False, meta_shacl=False, js=False)
-        return () if conforms else _issues(cast("Graph", report), self._shapes)
+    engines: str = "none"
+    tally: Tally = dataclasses.field(default_factory=Tally)
 
 
 class Gate:
     """Refuses batches that break a shape. ``known`` says whether a node outside the batch is in the graph already."""
 
-    def __init__(self, shapes_dir: Path = SHAPES_DIR, engine: ShaclEngine | None = None) -> None:
-        self._engine = engine or PyShacl(shapes_dir)
+    def __init__(self, pair: Engines | None = None, sample: Sample | None = None, tally: Tally | None = None) -> None:
+        self._engines = pair or engines(PyShacl())
+        self._sample = sample
+        self._tally = tally or Tally()
 
     def check(self, batch: GraphBatch, known: Callable[[NodeRef], bool]) -> None:
         """Returns for a batch that may be written.
 
-        Raises ``BadInput`` for an empty batch or names outside the grammar, ``GateRefused`` with every violation otherwise.
+        Raises ``BadInput`` for an empty batch or names outside the grammar, ``GateRefused`` with every violation, ``EnginesDiffer``
+        where the engines do not give the same report, ``Unavailable`` when the second one cannot be asked.
         """
         check_names(batch)
         _check_unique(batch)
-        issues = self._engine.validate(rdf.triples(batch, [ref for ref in external_refs(batch) if known(ref)]))
+        outside = [ref for ref in external_refs(batch) if known(ref)]
+        issues = report(self._engines.first, batch, outside)
         if issues:
-            raise GateRefused(tuple(as_gate_issue(issue) for issue in issues[:ISSUE_LIMIT]))
+            self._confirm(batch, outside, issues)
+            raise GateRefused(tuple(issue.told() for issue in issues[:ISSUE_LIMIT]))
+        if self._sample is not None:
+            self._sample.offer(batch, outside)
+
+    def _confirm(self, batch: GraphBatch, outside: Sequence[NodeRef], issues: tuple[Issue, ...]) -> None:
+        """Returns when the second engine gives the same report, or there is none."""
+        first, second = self._engines.first, self._engines.second
+        if second is None:
+            if issues[0].shape == ENGINE_FAILED:
+                raise PlatformError(f"the gate's only engine gave no report: {issues[0].message}")
+            return
+        other = report(second, batch, outside)
+        self._tally.confirmed.add()
+        if other != issues:
+            self._tally.refusals_differ.add()
+            raise difference(batch, (first.name, issues), (second.name, other))
 
 
-def as_gate_issue(issue: Issue) -> GateIssue:
-    return GateIssue(issue.focus_node, issue.path, issue.value, issue.shape, issue.message)
+def judge_sample(second: ShaclEngine, tally: Tally, file: Callable[[GraphBatch, EnginesDiffer], object], first: str) -> Judge:
+    """What a :class:`Sample` does with a batch that ``first`` let pass: ``second`` must find nothing, ``file`` keeps what it finds."""
+
+    def judge(batch: GraphBatch, known: Sequence[NodeRef]) -> None:
+        issues = report(second, batch, known)
+        if issues:
+            file(batch, difference(batch, (first, ()), (second.name, issues), written=True))
+            tally.samples_differ.add()
+        tally.sampled.add()
+
+    return judge
+
+
+def report(engine: ShaclEngine, batch: GraphBatch, known: Sequence[NodeRef]) -> tuple[Issue, ...]:
+    """The engine's report; one that breaks down gives a report that no other can agree with. ``Unavailable`` passes through."""
+    try:
+        return engine.validate(batch, known)
+    except (Unavailable, BadInput):
+        raise
+    except Exception as error:
+        LOG.exception("SHACL gate: %s gave no report on %s", engine.name, batch.supporter)
+        return (Issue(batch.supporter, "", engine.name, ENGINE_FAILED, f"{type(error).__name__}: {error}"[:500]),)
+
+
+def difference(batch: GraphBatch, *reports: tuple[str, tuple[Issue, ...]], written: bool = False) -> EnginesDiffer:
+    """The incident, with each engine's report; logged in any case, because filing it may fail."""
+    told = {name: tuple(issue.told() for issue in issues[:ISSUE_LIMIT]) for name, issues in reports}
+    found = EnginesDiffer(batch.supporter, told, written=written)
+    LOG.error("SHACL gate: %s", found)
+    return found
 
 
 def check_batch(batch: bytes, known: bytes = b"[]") -> bytes:
-    """The gate for a worker process: MessagePack of a batch and of the known outside refs in, MessagePack of issues out.
+    """The reference engine for a worker process: MessagePack of a batch and of the known outside refs in, of issues out.
 
     Make the arguments with :func:`pack`, read the answer with :func:`unpack_issues`. ``BadInput`` comes back as one
     issue with the shape ``BadInput``, because its place and remedy would not survive pickling.
     """
     decoded = msgspec.msgpack.decode(batch, type=GraphBatch)
-    refs = frozenset(msgspec.msgpack.decode(known, type=list[NodeRef]))
+    refs = msgspec.msgpack.decode(known, type=list[NodeRef])
     try:
-        _process_gate().check(decoded, refs.__contains__)
-    except GateRefused as refused:
-        issues = [Issue(i.focus_node, i.path, i.value, i.shape, i.message) for i in refused.issues]
-        return msgspec.msgpack.encode(issues)
+        check_names(decoded)
+        _check_unique(decoded)
     except BadInput as bad:
         return msgspec.msgpack.encode([Issue("", bad.place, "", "BadInput", f"{bad.error}: {bad.remedy}")])
-    return msgspec.msgpack.encode([])
+    return msgspec.msgpack.encode(_process_reference().validate(decoded, refs))
 
 
 def pack(batch: GraphBatch, known: Iterable[NodeRef] = ()) -> tuple[bytes, bytes]:
@@ -110,39 +137,10 @@ def unpack_issues(answer: bytes) -> tuple[Issue, ...]:
     return issues
 
 
-def load_shapes(shapes_dir: Path) -> Graph:
-    """All Turtle files of a folder as one graph; raises ``BadInput`` naming the file that cannot be read."""
-    graph = Graph()
-    files = sorted(shapes_dir.glob("*.ttl"))
-    if not files:
-        raise BadInput("there are no shapes", str(shapes_dir), "point to the folder with the Turtle files")
-    for file in files:
-        try:
-            graph.parse(file, format="turtle")
-        except Exception as error:  # rdflib raises its own, unrelated kinds
-            raise BadInput(f"shapes cannot be parsed: {error}", str(file), "correct the Turtle") from error
-    return graph
-
-
 @functools.cache
 def is_ucum(unit: str) -> bool:
     """Whether the gate takes ``unit`` as a UCUM code: the pattern is read from the shapes, so there is one list."""
     return len(unit) <= 80 and _ucum().search(unit) is not None
-
-
-def to_graph(triples: Iterable[rdf.Triple]) -> Graph:
-    """An rdflib graph of the triples, without parsing text."""
-    graph, iri = Graph(), functools.cache(URIRef)
-    for subject, predicate, value in triples:
-        term: Node = iri(value) if isinstance(value, str) else _literal(value)
-        graph.add((iri(subject), iri(predicate), term))
-    return graph
-
-
-def _literal(value: rdf.Literal) -> Literal:
-    # xsd:string is what a plain literal means in RDF 1.1; rdflib takes the two forms for different terms, the shapes use the plain one.
-    datatype = None if value.datatype == "string" else _DATATYPES[value.datatype]
-    return Literal(value.lexical, datatype=datatype, normalize=False)
 
 
 def _check_unique(batch: GraphBatch) -> None:
@@ -154,43 +152,9 @@ def _check_unique(batch: GraphBatch) -> None:
         seen[node.ref] = index
 
 
-def _issues(report: Graph, shapes: Graph) -> tuple[Issue, ...]:
-    found = {_issue(report, shapes, result) for result in report.subjects(RDF.type, SH.ValidationResult)}
-    return tuple(sorted(found))
-
-
-def _issue(report: Graph, shapes: Graph, result: Node) -> Issue:
-    shape = named_shape(shapes, report.value(result, SH.sourceShape))
-    message = report.value(result, SH.resultMessage)
-    value = report.value(result, SH.value)
-    return Issue(
-        focus_node=str(report.value(result, SH.focusNode)),
-        path=_path(report, report.value(result, SH.resultPath)),
-        value="" if value is None else str(value),
-        shape=str(shape),
-        message=str(shapes.value(shape, SH.message) or message or ""),
-    )
-
-
-def named_shape(shapes: Graph, shape: Node | None) -> Node | None:
-    """The nearest enclosing shape with a name."""
-    for _ in range(8):  # deeper nesting is not used
-        if not isinstance(shape, BNode):
-            break
-        shape = next(iter(shapes.subjects(None, shape)), None)
-    return shape
-
-
-def _path(graph: Graph, path: Any) -> str:
-    if path is None or not isinstance(path, BNode):
-        return "" if path is None else str(path)
-    inverse = graph.value(path, SH.inversePath)
-    return f"^{inverse}" if inverse is not None else " / ".join(_path(graph, part) for part in graph.items(path))
-
-
 @functools.cache
-def _process_gate() -> Gate:
-    return Gate()
+def _process_reference() -> PyShacl:
+    return PyShacl()
 
 
 @functools.cache

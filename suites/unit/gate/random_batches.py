@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -22,9 +22,19 @@ VALUES: tuple[PropertyValue, ...] = (
     *(None, "", "x", "0", " ", "HR", "inclusion", "NCT00000001", "NCT00000001\n", "PMC7", "7", "10.1000/x y", "10.1000/x"),
     *("mg", "mg\n", "milligrams", "é", "🧪", "e\u0301", 'quote " and \\ back', "tab\tline\nfeed\r", "\u2028", "\x7f\x01", "<urn:x>", "_:b"),
     *("a" * 64, "A" * 64, "m" * 80, "m" * 81, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z\n", "d:c1#0123abcd", "34068-7"),
-    *(0, 1, -1, 3, 5, 6, 9, 40, 41, 400, 2**31, 2**53 + 1, 2**62, -(2**62)),
+    *(0, 1, -1, 3, 5, 6, 9, 40, 41, 400, 2**31, 2**53, 2**53 + 1, 2**62, 2**62 + 1, -(2**62)),
     *(0.0, -0.0, 1.0, 1, 0.5, -0.5, 0.8, 0.805, 1e-300, 1e300, 5e-324, 99.999999999999, 100.0, 9007199254740992.0),
     *(True, False, (), ("a",), ("a", "a"), ("HR", "OR"), ("", "é")),
+)
+NUMBERS: tuple[PropertyValue, ...] = tuple(value for value in VALUES if isinstance(value, int | float))
+COMPARED = (
+    ("value", "ci_low", "ci_high"),
+    ("ci_low", "ci_high"),
+    ("value", "effect_type"),
+    ("age_min_years", "age_max_years"),
+    ("count", "denom"),
+    ("start", "end", "quote"),
+    ("start", "end"),
 )
 UNKNOWN = ("zz_top", "denominator", "x")
 
@@ -73,11 +83,31 @@ def _edge_property(batch: GraphBatch, chance: random.Random) -> GraphBatch:
     return _with_edge(batch, at, msgspec.structs.replace(edge, properties=_other(edge.properties, chance)))
 
 
-def _other(properties: dict[str, PropertyValue] | object, chance: random.Random) -> dict[str, PropertyValue]:
-    made = dict(properties)  # type: ignore[call-overload]  # a mapping in every batch
+def _other(properties: Mapping[str, PropertyValue], chance: random.Random) -> dict[str, PropertyValue]:
+    made = dict(properties)
     name = chance.choice([*made, *_PROPERTIES, *UNKNOWN] if chance.random() < 0.5 or not made else [*made])
     made[name] = chance.choice(VALUES)
     return made
+
+
+def _compared(batch: GraphBatch, chance: random.Random) -> GraphBatch:
+    """Two or three properties that shapes compare with each other, each with a value of any kind."""
+    names = chance.choice(COMPARED)
+    holders = [at for at, node in enumerate(batch.nodes) if names[0] in node.properties]
+    if holders:
+        at = chance.choice(holders)
+        node = batch.nodes[at]
+        return _with_node(batch, at, msgspec.structs.replace(node, properties={**node.properties, **_values(names, chance)}))
+    holders = [at for at, edge in enumerate(batch.edges) if names[0] in edge.properties]
+    if not holders:
+        return batch
+    at = chance.choice(holders)
+    edge = batch.edges[at]
+    return _with_edge(batch, at, msgspec.structs.replace(edge, properties={**edge.properties, **_values(names, chance)}))
+
+
+def _values(names: tuple[str, ...], chance: random.Random) -> dict[str, PropertyValue]:
+    return {name: chance.choice(NUMBERS if chance.random() < 0.8 else VALUES) for name in names}
 
 
 def _edge_end(batch: GraphBatch, chance: random.Random) -> GraphBatch:
@@ -117,13 +147,17 @@ def _node_renamed(batch: GraphBatch, chance: random.Random) -> GraphBatch:
     at = chance.randrange(len(batch.nodes))
     old = batch.nodes[at].ref
     label = chance.choice((old.label, old.label, chance.choice(LABELS), "Opinion"))
-    new = NodeRef(label, chance.choice((old.key, "k", 'a "b"\n> c', "NCT00000009", f"{old.key}\n", "é/%41", "ctgov:x#1:0123456789ab:c0#01234567")))
+    new = NodeRef(
+        label, chance.choice((old.key, "k", 'a "b"\n> c', "NCT00000009", f"{old.key}\n", "é/%41", "ctgov:x#1:0123456789ab:c0#01234567"))
+    )
     if any(node.ref == new for node in batch.nodes):
         return batch
     edges = batch.edges
     if chance.random() < 0.7:
         edges = tuple(
-            msgspec.structs.replace(edge, source=new if edge.source == old else edge.source, target=new if edge.target == old else edge.target)
+            msgspec.structs.replace(
+                edge, source=new if edge.source == old else edge.source, target=new if edge.target == old else edge.target
+            )
             for edge in edges
         )
     return msgspec.structs.replace(_with_node(batch, at, msgspec.structs.replace(batch.nodes[at], ref=new)), edges=edges)
@@ -141,6 +175,7 @@ Change = Callable[[GraphBatch, random.Random], GraphBatch]
 _CHANGES: tuple[Change, ...] = (
     *(_node_property,) * 4,
     *(_edge_property,) * 3,
+    *(_compared,) * 3,
     _edge_end,
     _edge_kind,
     _edge_again,
@@ -148,6 +183,5 @@ _CHANGES: tuple[Change, ...] = (
     _node_gone,
     _node_renamed,
 )
-_PROPERTIES = tuple(
-    sorted({name for item in (*(made := valid_batch("write-000000", "000000"))["nodes"], *made["edges"]) for name in item["properties"]})
-)
+_WHOLE = valid_batch("write-000000", "000000")
+_PROPERTIES = tuple(sorted({name for item in (*_WHOLE["nodes"], *_WHOLE["edges"]) for name in item["properties"]}))

@@ -78,10 +78,31 @@ def named_shape(shapes: Graph, shape: Node | None) -> Node | None:
     return shape
 
 
+class _Figure(Literal):
+    """A number or a truth value. SPARQL, by which SHACL compares, orders none against the other; rdflib does, by their names."""
+
+    __slots__ = ()
+
+    def eq(self, other: Any) -> bool:
+        if self._strange_to(other):
+            raise TypeError("a truth value and a number cannot be compared")  # pySHACL takes it for a violation, as it should
+        return bool(super().eq(other))
+
+    def __lt__(self, other: Any) -> bool:
+        return not self._strange_to(other) and super().__lt__(other)
+
+    def __le__(self, other: Any) -> bool:
+        return not self._strange_to(other) and super().__le__(other)
+
+    def _strange_to(self, other: Any) -> bool:
+        return isinstance(other, Literal) and (self.datatype == XSD.boolean) != (other.datatype == XSD.boolean)
+
+
 def _literal(value: rdf.Literal) -> Literal:
     # xsd:string is what a plain literal means in RDF 1.1; rdflib takes the two forms for different terms, the shapes use the plain one.
-    datatype = None if value.datatype == "string" else _DATATYPES[value.datatype]
-    return Literal(value.lexical, datatype=datatype, normalize=False)
+    if value.datatype == "string":
+        return Literal(value.lexical, normalize=False)
+    return _Figure(value.lexical, datatype=_DATATYPES[value.datatype], normalize=False)
 
 
 def _for_python(shapes: Graph) -> Graph:

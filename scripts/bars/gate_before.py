@@ -16,9 +16,10 @@ from rdflib.term import Node
 from system.evidence.graph import rdf
 from system.evidence.graph.engine_reference import load_shapes
 from system.evidence.graph.engines import SHAPES_DIR
+from system.evidence.graph.gate import _check_unique
 from system.platform.errors import GateIssue, GateRefused
 from system.platform.ports import GraphBatch, NodeRef
-from system.stores.graph_schema import check_names, external_refs
+from system.stores.graph_schema import _refuse, external_refs
 
 _DATATYPES = {name: XSD[name] for name in ("integer", "double", "boolean")}
 
@@ -30,7 +31,8 @@ class Before:
         self._shapes = load_shapes(SHAPES_DIR)
 
     def check(self, batch: GraphBatch, known: Callable[[NodeRef], bool]) -> None:
-        check_names(batch)
+        _refuse(batch)  # name by name: what check_names was
+        _check_unique(batch)
         data = _graph(batch, [ref for ref in external_refs(batch) if known(ref)])
         conforms, _, text = pyshacl.validate(data, shacl_graph=self._shapes, inplace=True, advanced=False, meta_shacl=False, js=False)
         if not conforms:

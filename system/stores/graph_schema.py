@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
+import msgspec
+
 from system.platform.errors import BadInput
 from system.platform.ports import GraphBatch, GraphEdge, NodeRef, PropertyValue
 
@@ -53,7 +55,7 @@ _PROPERTY = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 _LABEL = re.compile(r"[A-Z][A-Za-z]{0,63}\Z")
 _TYPE = re.compile(r"[A-Z][A-Z_]{0,63}\Z")
 _INTEGER_LIMIT = 2**63
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_ENCODER = msgspec.json.Encoder()
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -85,59 +87,83 @@ def check_names(batch: GraphBatch) -> None:
 
     Raises ``BadInput`` with a JSON pointer into the batch. Whether names are *meaningful* is the gate's business.
     """
+    if not _storable(batch):
+        _refuse(batch)
+
+
+def _refuse(batch: GraphBatch) -> None:
+    """Look at one thing after the other, to name the first that is wrong."""
     if not batch.nodes and not batch.edges:
         raise BadInput("the batch is empty", "/", "give at least one node or edge")
     if not batch.supporter or len(batch.supporter) > KEY_LIMIT_CHARS:
         raise BadInput("the supporter is empty or too long", "/supporter", "give a document id or a write id")
-    seen: set[NodeRef] = set()  # most edges touch a node that was looked at before
     for index, node in enumerate(batch.nodes):
         _check_ref(node.ref, f"/nodes/{index}")
-        seen.add(node.ref)
         check_properties(node.properties, f"/nodes/{index}/properties")
     for index, edge in enumerate(batch.edges):
-        _check_edge(edge, f"/edges/{index}", seen)
-
-
-def _check_edge(edge: GraphEdge, place: str, seen: set[NodeRef]) -> None:
-    if not _is_type(edge.type):
-        raise BadInput(f"{edge.type!r} is no edge type", f"{place}/type", f"use one of {', '.join(EDGE_TYPES)}")
-    for ref, end in ((edge.source, "source"), (edge.target, "target")):
-        if ref not in seen:
-            _check_ref(ref, f"{place}/{end}")
-            seen.add(ref)
-    _check_text(edge.qualifier, place, "qualifier")
-    check_properties(edge.properties, f"{place}/properties")
+        place = f"/edges/{index}"
+        if not _TYPE.match(edge.type):
+            raise BadInput(f"{edge.type!r} is no edge type", f"{place}/type", f"use one of {', '.join(EDGE_TYPES)}")
+        _check_ref(edge.source, f"{place}/source")
+        _check_ref(edge.target, f"{place}/target")
+        _check_text(edge.qualifier, f"{place}/qualifier")
+        check_properties(edge.properties, f"{place}/properties")
 
 
 def check_properties(properties: Mapping[str, PropertyValue], place: str) -> None:
     """Property names are lower snake case and not reserved; numbers are finite and fit 64 bits."""
     for name, value in properties.items():
-        if not _is_property(name):
-            raise BadInput(f"property name {name!r} is reserved or not lower_snake_case", f"{place}/{name}", "rename the property")
-        if isinstance(value, str):
-            _check_text(value, place, name)
-        elif isinstance(value, tuple):
-            for text in value:
-                _check_text(text, place, name)
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise BadInput("the number is not finite", f"{place}/{name}", "leave the property out")
-        elif isinstance(value, int) and abs(value) >= _INTEGER_LIMIT:
-            raise BadInput("the integer does not fit 64 bits", f"{place}/{name}", "give a smaller number")
+        where = f"{place}/{name}"
+        if not _PROPERTY.match(name) or name in RESERVED:
+            raise BadInput(f"property name {name!r} is reserved or not lower_snake_case", where, "rename the property")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BadInput("the number is not finite", where, "leave the property out")
+        if isinstance(value, int) and abs(value) >= _INTEGER_LIMIT:
+            raise BadInput("the integer does not fit 64 bits", where, "give a smaller number")
+        for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
+            _check_text(text, where)
 
 
-@functools.lru_cache(maxsize=4_096)
-def _is_property(name: str) -> bool:
-    return _PROPERTY.match(name) is not None and name not in RESERVED
+def _storable(batch: GraphBatch) -> bool:
+    """Whether :func:`_refuse` finds nothing, asked of the batch as a whole, which is far cheaper: most batches have nothing wrong.
+
+    A batch that :func:`_refuse` lets pass may be told False, never the other way round.
+    """
+    refs = {node.ref for node in batch.nodes}
+    for edge in batch.edges:
+        refs.add(edge.source)
+        refs.add(edge.target)
+    lengths = [len(ref.key) for ref in refs]
+    lengths.append(len(batch.supporter))
+    properties = [node.properties for node in batch.nodes] + [edge.properties for edge in batch.edges]
+    names = set[str]().union(*properties)
+    return (
+        bool(refs)
+        and min(lengths) > 0
+        and max(lengths) <= KEY_LIMIT_CHARS
+        and all(map(_LABEL.match, {ref.label for ref in refs}))
+        and all(map(_TYPE.match, {edge.type for edge in batch.edges}))
+        and names.isdisjoint(RESERVED)
+        and all(map(_PROPERTY.match, names))
+        and _only_numbers_that_fit([value for one in properties for value in one.values() if not isinstance(value, str)])
+        and _only_characters(batch)
+    )
 
 
-@functools.lru_cache(maxsize=256)
-def _is_label(label: str) -> bool:
-    return _LABEL.match(label) is not None
+def _only_numbers_that_fit(values: list[PropertyValue]) -> bool:
+    floats = [value for value in values if isinstance(value, float)]
+    if not math.isfinite(sum(floats)):
+        return False
+    integers = [value for value in values if isinstance(value, int)]
+    return not integers or (max(integers) < _INTEGER_LIMIT and min(integers) > -_INTEGER_LIMIT)
 
 
-@functools.lru_cache(maxsize=256)
-def _is_type(type_: str) -> bool:
-    return _TYPE.match(type_) is not None
+def _only_characters(batch: GraphBatch) -> bool:
+    """False for a lone surrogate or a NUL anywhere, and for a text that spells the escape of one."""
+    try:
+        return b"\\u0000" not in _ENCODER.encode(batch)
+    except UnicodeEncodeError:
+        return False
 
 
 def plain(properties: Mapping[str, PropertyValue]) -> dict[str, PropertyValue]:
@@ -146,18 +172,13 @@ def plain(properties: Mapping[str, PropertyValue]) -> dict[str, PropertyValue]:
 
 
 def _check_ref(ref: NodeRef, place: str) -> None:
-    if not _is_label(ref.label):
+    if not _LABEL.match(ref.label):
         raise BadInput(f"{ref.label!r} is no label", f"{place}/label", f"use one of {', '.join(LABELS)}")
     if not 0 < len(ref.key) <= KEY_LIMIT_CHARS:
         raise BadInput("the key is empty or too long", f"{place}/key", f"give 1 to {KEY_LIMIT_CHARS} characters")
-    _check_text(ref.key, place, "key")
+    _check_text(ref.key, f"{place}/key")
 
 
-def _check_text(text: str, place: str, name: str) -> None:
-    if not text.isascii() or "\0" in text:  # the two quick questions spare most texts the search
-        _refuse_unstorable(text, f"{place}/{name}")
-
-
-def _refuse_unstorable(text: str, place: str) -> None:
-    if _UNSTORABLE.search(text):
+def _check_text(text: str, place: str) -> None:
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
         raise BadInput("the text holds NUL or a lone surrogate", place, "remove the character")

@@ -24,12 +24,10 @@ from system.evidence.graph import rdf
 from system.evidence.graph.engine_reference import load_shapes
 from system.evidence.graph.engines import SHAPES_DIR, Issue, shape_files
 from system.platform.errors import BadInput, PlatformError
-from system.platform.ports import GraphBatch, GraphEdge, NodeRef, PropertyValue
+from system.platform.ports import GraphBatch, GraphEdge, GraphNode, NodeRef, PropertyValue
 from system.stores.graph_schema import edge_iri, node_iri
 
-SHORT: Final = "e:"
-_TYPE: Final = f"<{rdf.RDF_TYPE}> <{SHORT}"
-_TYPED: Final = {name: f'"^^<{rdf.XSD}{name}> .\n' for name in ("integer", "double", "boolean")}
+SHORT: Final = "e:"  # written out below: a constant in the middle of a format costs as much as a value
 _REST: Final = URIRef("http://www.w3.org/1999/02/22-rdf-syntax-ns#rest")
 _STEP: Final = re.compile(r"(\^?)<([^>]*)>")
 
@@ -96,25 +94,64 @@ class Text:
     """A batch as N-Triples in short names; :meth:`issue` tells a result in the long ones."""
 
     def __init__(self, batch: GraphBatch, known: Sequence[NodeRef], followed: Followed) -> None:
-        self._followed = followed
-        self._nodes: dict[NodeRef, str] = {}
-        self._edges: dict[tuple[str, str, str, str], tuple[str, GraphEdge]] = {}
+        self._nodes: dict[NodeRef, str] = {}  # the short name with its brackets and a blank behind: the subject of a line
+        self._edges: dict[tuple[NodeRef, str, NodeRef, str], tuple[str, GraphEdge]] = {}
         self._long: Mapping[str, Callable[[], str]] | None = None
         lines: list[str] = []
-        for node in batch.nodes:
-            subject = self._node(node.ref)
-            key = encode_basestring(node.ref.key)
-            lines.append(f"{subject}{_TYPE}{node.ref.label}> .\n{subject}<{SHORT}key> {key} .\n")
-            _properties(lines, subject, node.properties, followed.of(node.ref.label))
-            value = node.properties.get("value")
+        self._write_nodes(lines, batch.nodes, followed)
+        self._write_edges(lines, batch.edges, followed)
+        lines.extend(f"{self._node(ref)}<e:key> {encode_basestring(ref.key)} .\n" for ref in known)
+        self.ntriples = "".join(lines)
+
+    def _write_nodes(self, lines: list[str], nodes: Sequence[GraphNode], followed: Followed) -> None:
+        for node in nodes:
+            ref, properties = node.ref, node.properties
+            subject = self._node(ref)
+            lines.append(
+                f"{subject}<http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <e:{ref.label}> .\n"
+                f"{subject}<e:key> {encode_basestring(ref.key)} .\n"
+            )
+            if not properties:
+                continue
+            _properties(lines, subject, properties, followed.of(ref.label))
+            value = properties.get("value")
             if isinstance(value, int | float) and not isinstance(value, bool):
                 slack = max(rdf.TOLERANCE_ABSOLUTE, rdf.TOLERANCE_RELATIVE * abs(value))
-                lines.append(f'{subject}<{SHORT}valueLower> "{float(value) - slack!r}{_TYPED["double"]}')
-                lines.append(f'{subject}<{SHORT}valueUpper> "{float(value) + slack!r}{_TYPED["double"]}')
-        for edge in batch.edges:
-            self._edge(lines, edge)
-        lines.extend(f"{self._node(ref)}<{SHORT}key> {encode_basestring(ref.key)} .\n" for ref in known)
-        self.ntriples = "".join(lines)
+                lines.append(
+                    f'{subject}<e:valueLower> "{float(value) - slack!r}"^^<http://www.w3.org/2001/XMLSchema#double> .\n'
+                    f'{subject}<e:valueUpper> "{float(value) + slack!r}"^^<http://www.w3.org/2001/XMLSchema#double> .\n'
+                )
+
+    def _write_edges(self, lines: list[str], edges: Sequence[GraphEdge], followed: Followed) -> None:
+        named, stated = self._nodes, self._edges
+        for edge in edges:
+            source_ref, type_, target_ref, qualifier, properties = edge.source, edge.type, edge.target, edge.qualifier, edge.properties
+            source, target = named.get(source_ref) or self._node(source_ref), named.get(target_ref) or self._node(target_ref)
+            identity = (source_ref, type_, target_ref, qualifier)
+            found = stated.get(identity)
+            if found is None:
+                found = stated[identity] = (f"<x:{len(stated)}> ", edge)
+            subject = found[0]
+            lines.append(
+                f"{subject}<http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <e:{type_}> .\n"
+                f"{subject}<e:source> {source}.\n"
+                f"{subject}<e:target> {target}.\n"
+            )
+            plain = followed.of(source_ref.label)
+            if plain is None or type_ in plain:
+                lines.append(f"{source}<e:{type_}> {target}.\n")
+            if not properties and not qualifier:
+                continue
+            wanted = followed.of(type_)
+            if qualifier and (wanted is None or "qualifier" in wanted):
+                lines.append(f"{subject}<e:qualifier> {encode_basestring(qualifier)} .\n")
+            _properties(lines, subject, properties, wanted)
+            start, end, quote = properties.get("start"), properties.get("end"), properties.get("quote")
+            if type(start) is int and type(end) is int and isinstance(quote, str) and quote and start < end:
+                lines.append(
+                    f'{subject}<e:spanLength> "{end - start}"^^<http://www.w3.org/2001/XMLSchema#integer> .\n'
+                    f'{subject}<e:quoteLength> "{len(quote)}"^^<http://www.w3.org/2001/XMLSchema#integer> .\n'
+                )
 
     def issue(self, result: shacl.Result) -> Issue:
         """One result of the engine's report."""
@@ -129,29 +166,10 @@ class Text:
         )
 
     def _node(self, ref: NodeRef) -> str:
-        """The node's short name with its brackets and a blank behind: the subject of a line."""
         found = self._nodes.get(ref)
         if found is None:
             found = self._nodes[ref] = f"<urn:eh:{ref.label}:{len(self._nodes)}> "
         return found
-
-    def _edge(self, lines: list[str], edge: GraphEdge) -> None:
-        source, target = self._node(edge.source), self._node(edge.target)
-        subject, _ = self._edges.setdefault((source, edge.type, target, edge.qualifier), (f"<x:{len(self._edges)}> ", edge))
-        plain = self._followed.of(edge.source.label)
-        if plain is None or edge.type in plain:
-            lines.append(f"{source}<{SHORT}{edge.type}> {target}.\n")
-        lines.append(f"{subject}{_TYPE}{edge.type}> .\n{subject}<{SHORT}source> {source}.\n{subject}<{SHORT}target> {target}.\n")
-        if edge.qualifier:
-            lines.append(f"{subject}<{SHORT}qualifier> {encode_basestring(edge.qualifier)} .\n")
-        properties = edge.properties
-        if not properties:
-            return
-        _properties(lines, subject, properties, self._followed.of(edge.type))
-        start, end, quote = properties.get("start"), properties.get("end"), properties.get("quote")
-        if type(start) is int and type(end) is int and isinstance(quote, str) and quote and start < end:
-            integer = _TYPED["integer"]
-            lines.append(f'{subject}<{SHORT}spanLength> "{end - start}{integer}{subject}<{SHORT}quoteLength> "{len(quote)}{integer}')
 
     def _told(self, name: str) -> str:
         if self._long is None:
@@ -170,16 +188,17 @@ def _properties(lines: list[str], subject: str, properties: Mapping[str, Propert
     for name, value in properties.items():
         if wanted is not None and name not in wanted:
             continue
-        if isinstance(value, str):
-            lines.append(f"{subject}<{SHORT}{name}> {encode_basestring(value)} .\n")
-        elif isinstance(value, bool):
-            lines.append(f'{subject}<{SHORT}{name}> "{"true" if value else "false"}{_TYPED["boolean"]}')
-        elif isinstance(value, int):
-            lines.append(f'{subject}<{SHORT}{name}> "{value}{_TYPED["integer"]}')
-        elif isinstance(value, float):
-            lines.append(f'{subject}<{SHORT}{name}> "{value!r}{_TYPED["double"]}')
-        elif value is not None:
-            lines.extend(f"{subject}<{SHORT}{name}> {encode_basestring(member)} .\n" for member in value)
+        kind = type(value)
+        if kind is str:
+            lines.append(f"{subject}<e:{name}> {encode_basestring(value)} .\n")  # type: ignore[arg-type]  # kind says it is a text
+        elif kind is int:
+            lines.append(f'{subject}<e:{name}> "{value}"^^<http://www.w3.org/2001/XMLSchema#integer> .\n')
+        elif kind is float:
+            lines.append(f'{subject}<e:{name}> "{value!r}"^^<http://www.w3.org/2001/XMLSchema#double> .\n')
+        elif kind is bool:
+            lines.append(f'{subject}<e:{name}> "{"true" if value else "false"}"^^<http://www.w3.org/2001/XMLSchema#boolean> .\n')
+        elif isinstance(value, tuple):
+            lines.extend(f"{subject}<e:{name}> {encode_basestring(member)} .\n" for member in value)
 
 
 def _long_term(name: str) -> str:

@@ -12,7 +12,7 @@ import pytest
     [
         ("study", "nct", "NCT00000102\n", "NctFormat"),
         ("document", "pmid", "12345\n", "PmidFormat"),
-        ("document", "doi", "10.1000/x\n\n", "DoiFormat"),
+        ("document", "pmcid", "PMC12345\n", "PmcidFormat"),
         ("chunk", "loinc", "34068-7\n", "LoincFormat"),
         ("activity", "schema_hash", "a" * 64 + "\n", "ActivitySchemaHash"),
         ("activity", "ts", "2026-01-01T00:00:00Z\n", "ActivityTimestamp"),

@@ -144,7 +144,7 @@ def test_ucum_codes_are_taken(unit: str) -> None:
     assert is_ucum(unit)
 
 
-@pytest.mark.parametrize("unit", [*WORDS, "mg per day", "", "9" * 81])
+@pytest.mark.parametrize("unit", [*WORDS, "mg per day", "mg\n", "", "9" * 81])
 def test_words_are_not_ucum(unit: str) -> None:
     """Words, print forms and broken terms are refused, also long ones, without delay."""
     assert not is_ucum(unit)

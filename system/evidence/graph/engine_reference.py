@@ -60,6 +60,11 @@ def load_shapes(shapes_dir: Path) -> Graph:
     return graph
 
 
+def python_pattern(pattern: str) -> str:
+    """A pattern of the shapes as Python has to be told it: its ``$`` also stands before a last line feed, XPath's does not."""
+    return _END_OF_TEXT.sub(r"\1\\Z", pattern)
+
+
 def to_graph(triples: Iterable[rdf.Triple]) -> Graph:
     """An rdflib graph of the triples, without parsing text."""
     graph, iri = Graph(), functools.cache(URIRef)
@@ -106,10 +111,10 @@ def _literal(value: rdf.Literal) -> Literal:
 
 
 def _for_python(shapes: Graph) -> Graph:
-    """A copy whose patterns mean to Python what they mean to XPath: ``$`` is the end of the text, not the place before a last line feed."""
+    """A copy whose patterns mean to Python what they mean to XPath."""
     copy = Graph()
     for subject, predicate, value in shapes:
-        pattern = Literal(_END_OF_TEXT.sub(r"\1\\Z", str(value))) if predicate == SH.pattern else value
+        pattern = Literal(python_pattern(str(value))) if predicate == SH.pattern else value
         copy.add((subject, predicate, pattern))
     return copy
 

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 from rdflib import SH, Graph
 
-from system.evidence.graph.engine_reference import PyShacl
+from system.evidence.graph.engine_reference import PyShacl, python_pattern
 from system.evidence.graph.engines import ENGINE_FAILED, SHAPES_DIR, Engines, Issue, ShaclEngine, engines
 from system.evidence.graph.sampling import Judge, Sample, Tally
 from system.platform.errors import BadInput, EnginesDiffer, GateRefused, PlatformError, Unavailable
@@ -161,4 +161,4 @@ def _process_reference() -> PyShacl:
 def _ucum() -> re.Pattern[str]:
     shapes = Graph().parse(SHAPES_DIR / "units_ucum.ttl", format="turtle")
     pattern = next(iter(shapes.objects(None, SH.pattern)))
-    return re.compile(str(pattern))
+    return re.compile(python_pattern(str(pattern)))

@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from system.assembly import Platform, assemble
-from system.evidence.briefing.pooling import warm_up
 from system.gateway import problems, routes_answers, routes_graph, routes_ingest, routes_service, routes_timings
 from system.gateway.auth import KeyRing
 from system.gateway.back_pressure import BackPressure, Mode, PressureSettings
@@ -62,7 +61,6 @@ def create_app(settings: Settings, platform: Platform, pressure: PressureSetting
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     allow_threads()
-    warm_up()
     async with watching(app.state.timings):
         yield
 

@@ -24,15 +24,23 @@ from system.evidence.briefing.model import (
     SectionId,
     Topic,
 )
-from system.evidence.briefing.phrases import describe_dose, describe_effect, describe_event, describe_pico, describe_pooled
+from system.evidence.briefing.phrases import (
+    describe_dose,
+    describe_effect,
+    describe_event,
+    describe_key,
+    describe_pico,
+    describe_pooled,
+    describe_study,
+)
 from system.evidence.briefing.pooling import normal_name, pool
-from system.evidence.briefing.select import Evidence, Study, answers, select
+from system.evidence.briefing.select import Evidence, Study, answers, select, study_entries
 from system.evidence.ir import BlockKind, Document, Span
 from system.evidence.records import AdverseEvent, CheckStatus, Criterion, Dose, Effect, Pico
 from system.platform.errors import BadInput
 from system.platform.ports import SearchFilter
 
-VERSION = "briefing/1"
+VERSION = "briefing/2"
 MAX_ITEMS = 120  # a section; what is left out is counted in its notes
 MAX_QUESTIONS = 60
 _MAX_TOPIC = 300
@@ -56,6 +64,7 @@ class _Builder:
         self._numbers = {doc_id: number for number, doc_id in enumerate(self._documents, start=1)}
         self._effects = {member.effect.record_id: member.effect for member in evidence.effects}
         self._cited: Counter[str] = Counter()
+        self._studies = tuple(study_entries(evidence, self._numbers))
 
     def build(self) -> Dossier:
         evidence = self._evidence
@@ -77,7 +86,7 @@ class _Builder:
         self._count(sections, gaps, questions)
         return Dossier(
             title=_title(evidence.topic), topic=evidence.topic, sections=sections, bibliography=tuple(self._bibliography()), pooled=pooled,
-            not_pooled=singly, conflicts=disagreements, gaps=gaps, questions=questions, version=VERSION,
+            not_pooled=singly, conflicts=disagreements, gaps=gaps, questions=questions, studies=self._studies, version=VERSION,
         )  # fmt: skip
 
     def _cite(self, doc_id: str, spans: Sequence[Span]) -> tuple[Citation, ...]:
@@ -147,7 +156,10 @@ class _Builder:
         by_source = Counter(study.document.source.value for study in self._evidence.studies)
         if by_source:
             yield "Documents: " + ", ".join(f"{count} {name}" for name, count in sorted(by_source.items())) + "."
-            yield f"Studies (a trial's registry record and its articles are one): {len({study.study for study in self._evidence.studies})}."
+            yield f"Studies (a trial's registry record and its articles are one): {len(self._studies)}."
+        for entry in self._studies:
+            if len(entry.documents) > 1:
+                yield describe_study(entry)
         if self._evidence.truncated:
             yield f"{self._evidence.truncated} further documents were found and not read."
 
@@ -178,7 +190,7 @@ class _Builder:
 
     def _single_notes(self, singly: Sequence[NotPooled]) -> Iterator[str]:
         for group in singly:
-            yield f"Not pooled: {group.type.value} for {group.outcome}: {group.reason}."
+            yield f"Not pooled: {group.type.value} for {group.outcome}: {group.reason}. Key: {describe_key(group.key)}."
 
     def _gaps(self, body: dict[SectionId, Section]) -> Iterator[Gap]:
         for section in (SectionId.PICO, SectionId.EFFECTS, SectionId.SAFETY, SectionId.DOSING, SectionId.ELIGIBILITY):

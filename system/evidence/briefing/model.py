@@ -93,6 +93,23 @@ class Section(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class PoolingKey(msgspec.Struct, frozen=True, order=True):
+    """What makes effects comparable, all in normal forms. What the source does not state reads ``not stated``.
+
+    In a group that is not pooled because its members differ, the values of a differing field stand side by side: ``4 weeks | 1 year``.
+    """
+
+    outcome: str
+    type: EffectType
+    unit: str
+    intervention: str
+    comparator: str
+    time_point: str
+    dose: str
+    population: str
+    adjustment: str
+
+
 class Pooled(msgspec.Struct, frozen=True):
     """A random-effects result (DerSimonian-Laird) with a 95 % interval, on the measure's own scale; ``i2`` in percent."""
 
@@ -108,15 +125,17 @@ class Pooled(msgspec.Struct, frozen=True):
     i2: float
     tau2: float
     record_ids: tuple[str, ...]
+    key: PoolingKey
 
 
 class NotPooled(msgspec.Struct, frozen=True):
-    """A group of at least two comparable effects that is listed singly, with the reason."""
+    """Effects of at least two studies on one question that are listed singly, with the reason."""
 
     type: EffectType
     outcome: str
     reason: str
     record_ids: tuple[str, ...]
+    key: PoolingKey
     i2: float | None = None
 
 
@@ -151,6 +170,22 @@ class Question(msgspec.Struct, frozen=True):
     citations: tuple[Citation, ...] = ()
 
 
+class StudyDocument(msgspec.Struct, frozen=True, order=True):
+    """One document of a study; ``identifiers`` are those by which it is known, ``number`` is its bibliography entry."""
+
+    number: int
+    doc_id: str
+    identifiers: tuple[tuple[str, str], ...]
+
+
+class StudyEntry(msgspec.Struct, frozen=True):
+    """One study with all documents through which it is seen; ``shared`` are the identifiers that make several documents one study."""
+
+    key: str
+    documents: tuple[StudyDocument, ...]
+    shared: tuple[tuple[str, str], ...]
+
+
 class BibliographyEntry(msgspec.Struct, frozen=True):
     """One cited document; ``citations`` counts how often the dossier quotes it."""
 
@@ -177,6 +212,7 @@ class Dossier(msgspec.Struct, frozen=True):
     conflicts: tuple[ConflictPair, ...]
     gaps: tuple[Gap, ...]
     questions: tuple[Question, ...]
+    studies: tuple[StudyEntry, ...]
     version: str
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from system.evidence.briefing.model import Pooled
+from system.evidence.briefing.model import Pooled, PoolingKey, StudyEntry
 from system.evidence.records import AdverseEvent, Dose, Effect, Pico
 
 _SHOWN = 8  # names of one list; the rest is counted
@@ -67,8 +67,20 @@ def describe_pooled(pooled: Pooled) -> str:
     return (
         f"{pooled.outcome}: pooled {pooled.type.value} {pooled.value:.3g}{_unit(pooled.unit)} (95% CI {pooled.ci_low:.3g}"
         f" to {pooled.ci_high:.3g}), "
-        f"{arms}; {pooled.studies} studies, random effects, I² = {pooled.i2:.1f} %"
+        f"{arms}; {pooled.studies} studies, random effects, I² = {pooled.i2:.1f} %; {describe_key(pooled.key)}"
     )
+
+
+def describe_key(key: PoolingKey) -> str:
+    """The circumstances in which the members of a group are alike, or the values in which they differ."""
+    return f"time point: {key.time_point}; dose: {key.dose}; population: {key.population}; adjustment: {key.adjustment}"
+
+
+def describe_study(entry: StudyEntry) -> str:
+    """As in "One study, NCT01234567: [1] ctgov:…, [2] pubmed:…; the same by NCT NCT01234567, DOI 10.5555/x."."""
+    documents = ", ".join(f"[{document.number}] {document.doc_id}" for document in entry.documents)
+    names = ", ".join(f"{scheme.upper()} {value}" for scheme, value in entry.shared)
+    return f"One study, {entry.key}: {documents}" + (f"; the same by {names}." if names else "; the same record of one source.")
 
 
 def _interval(effect: Effect) -> str:

@@ -1,6 +1,8 @@
 """Pooling: only at least three homogeneous studies, one effect each, random effects, ratios on the log scale.
 
-What cannot be pooled is listed singly with its reason. Flagged effects are never pooled.
+Comparable are effects on one outcome with one measure, unit and pair of arms, at one time point and dose, in one population, all
+adjusted or all crude (:class:`PoolingKey`). What cannot be pooled is listed singly with its reason. Flagged effects, and those
+that are themselves made of other studies, are never pooled.
 """
 
 from __future__ import annotations
@@ -8,17 +10,21 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import NormalDist
 
 import msgspec
 
-from system.evidence.briefing.model import NotPooled, Pooled
+from system.evidence.briefing.comparability import UNCLEAR, outcome_alone, setting_of, states_pooled
+from system.evidence.briefing.model import NotPooled, Pooled, PoolingKey
+from system.evidence.briefing.random_effects import combine_points
 from system.evidence.extraction.measures import RATIOS
 from system.evidence.records import CheckStatus, Effect, EffectType
 
 MIN_STUDIES = 3
 MAX_I2_PERCENT = 50.0
 POOLED_PERCENT = 95.0
+_CIRCUMSTANCES = ("time_point", "dose", "population", "adjustment")
 _ORIGINS = {"registry": 0, "table": 1, "prose": 2}
 _NOISE = re.compile(
     r"\b(?:the|an?|group|groups|arm|arms|matching|matched|only|alone|therapy|treatment|tablets?|capsules?|\d+(?:[.·]\d+)?\s?(?:mg|g|µg|mcg|mL))\b",
@@ -27,21 +33,14 @@ _NOISE = re.compile(
 
 
 class StudyEffect(msgspec.Struct, frozen=True):
-    """An effect with the study it belongs to: a trial's registry record and its articles are one study."""
+    """An effect with the study it belongs to: a trial's registry record, its articles and their versions are one study."""
 
     study: str
     effect: Effect
     intervention: str = ""  # the topic's intervention, where the study is about it; else the effect's own
-
-
-class GroupKey(msgspec.Struct, frozen=True, order=True):
-    """What makes effects comparable: outcome, measure, unit, intervention and comparator side, all normalised."""
-
-    outcome: str
-    type: EffectType
-    unit: str
-    intervention: str
-    comparator: str
+    condition: str = ""  # the topic's condition: it sets no study's participants apart
+    covers: tuple[str, ...] = ()  # further studies whose participants this one reports (an article on several trials)
+    synthesis: bool = False  # a review or meta-analysis: its effect is made of other studies
 
 
 def normal_name(text: str) -> str:
@@ -50,9 +49,16 @@ def normal_name(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", _NOISE.sub(" ", plain).casefold()))
 
 
-def groups(effects: Iterable[StudyEffect]) -> Mapping[GroupKey, tuple[StudyEffect, ...]]:
-    """Comparable effects, one a study: unflagged, with outcome, intervention, comparator and a usable interval."""
-    found: dict[GroupKey, dict[str, StudyEffect]] = defaultdict(dict)
+def groups(effects: Iterable[StudyEffect]) -> Mapping[PoolingKey, tuple[StudyEffect, ...]]:
+    """Comparable effects, one a study: unflagged, with outcome, intervention, comparator, a usable interval and clear circumstances.
+
+    Nobody is counted twice: of a study and another that reports the same participants, only one is kept.
+    """
+    return {key: members for key, members in _by_key(effects).items() if _clear(key)}
+
+
+def _by_key(effects: Iterable[StudyEffect]) -> Mapping[PoolingKey, tuple[StudyEffect, ...]]:
+    found: dict[PoolingKey, dict[str, StudyEffect]] = defaultdict(dict)
     for candidate in effects:
         key = _key(candidate)
         if key is None:
@@ -60,44 +66,85 @@ def groups(effects: Iterable[StudyEffect]) -> Mapping[GroupKey, tuple[StudyEffec
         present = found[key].get(candidate.study)
         if present is None or _rank(candidate.effect) < _rank(present.effect):
             found[key][candidate.study] = candidate
-    return {key: tuple(found[key][study] for study in sorted(found[key])) for key in sorted(found)}
+    return {key: _without_overlap(tuple(found[key][study] for study in sorted(found[key]))) for key in sorted(found)}
 
 
 def pool(effects: Iterable[StudyEffect]) -> tuple[tuple[Pooled, ...], tuple[NotPooled, ...]]:
-    """Every group of at least two studies, pooled or listed with the reason why not."""
+    """Every question that at least two studies answer: pooled where they are comparable, else listed with the reason why not."""
     pooled: list[Pooled] = []
     singly: list[NotPooled] = []
-    for key, members in groups(effects).items():
-        ids = tuple(member.effect.record_id for member in members)
-        outcome = members[0].effect.outcome
-        if len(members) < 2:
-            continue
-        if len(members) < MIN_STUDIES:
-            singly.append(NotPooled(key.type, outcome, f"{len(members)} comparable studies; pooling needs {MIN_STUDIES}", ids))
-            continue
-        result = combine(key, members)
-        if result.i2 > MAX_I2_PERCENT:
-            reason = f"heterogeneous: I² = {result.i2:.1f} % is above {MAX_I2_PERCENT:.0f} %"
-            singly.append(NotPooled(key.type, outcome, reason, ids, i2=result.i2))
-        else:
-            pooled.append(result)
+    families: dict[PoolingKey, dict[PoolingKey, tuple[StudyEffect, ...]]] = defaultdict(dict)
+    for key, members in _by_key(effects).items():
+        families[_family(key)][key] = members
+    for family in families.values():
+        together = {key: members for key, members in family.items() if len(members) > 1 and _clear(key)}
+        for key, members in together.items():
+            result = _judged(key, members)
+            if isinstance(result, Pooled):
+                pooled.append(result)
+            else:
+                singly.append(result)
+        singly += _different(family, {member.study for members in together.values() for member in members})
     return tuple(pooled), tuple(singly)
 
 
-def combine(key: GroupKey, members: Sequence[StudyEffect]) -> Pooled:
-    """DerSimonian-Laird over the members; ratios are combined as logarithms and given back as ratios."""
-    # Slow to import (seconds on a small machine), and most dossiers pool nothing: see warm_up.
-    import numpy as np
-    from statsmodels.stats.meta_analysis import combine_effects
+def _judged(key: PoolingKey, members: Sequence[StudyEffect]) -> Pooled | NotPooled:
+    """The combined result of comparable studies, or why there is none."""
+    ids, outcome = tuple(member.effect.record_id for member in members), members[0].effect.outcome
+    if len(members) < MIN_STUDIES:
+        return NotPooled(key.type, outcome, f"{len(members)} comparable studies; pooling needs {MIN_STUDIES}", ids, key)
+    result = combine(key, members)
+    if result.i2 > MAX_I2_PERCENT:
+        reason = f"heterogeneous: I² = {result.i2:.1f} % is above {MAX_I2_PERCENT:.0f} %"
+        return NotPooled(key.type, outcome, reason, ids, key, i2=result.i2)
+    if not all(map(math.isfinite, (result.value, result.ci_low, result.ci_high, result.tau2))):
+        return NotPooled(key.type, outcome, "the combined estimate is too large or too small to be written", ids, key, i2=result.i2)
+    return result
 
-    points = np.array([estimate(member.effect) for member in members])
-    with np.errstate(invalid="ignore"):
-        result = combine_effects(points[:, 0], points[:, 1] ** 2, method_re="dl", alpha=1 - POOLED_PERCENT / 100)
-    # The library does not cut tau² off at zero as DerSimonian and Laird do; at zero both models are the same.
-    model = "re" if result.tau2 > 0 else "fe"
-    mean, error = float(getattr(result, f"mean_effect_{model}")), float(getattr(result, f"sd_eff_w_{model}"))
-    z = _z(POOLED_PERCENT)
-    back = math.exp if key.type in RATIOS else float
+
+def _different(family: Mapping[PoolingKey, tuple[StudyEffect, ...]], grouped: set[str]) -> Iterator[NotPooled]:
+    """Studies on the family's question that nobody can be compared with, because circumstances differ or are unclear."""
+    alone = {key: members for key, members in family.items() if len(members) == 1 or not _clear(key)}
+    members = [member for found in alone.values() for member in found]
+    everybody = {member.study for found in family.values() for member in found}
+    if len(everybody) < 2 or not {member.study for member in members} - grouped:
+        return
+    values = {name: tuple(dict.fromkeys(getattr(key, name) for key in family)) for name in _CIRCUMSTANCES}
+    differing = {name: " | ".join(found) for name, found in values.items() if len(found) > 1}
+    key = msgspec.structs.replace(next(iter(alone)), **differing)
+    said = [f"different {name.replace('_', ' ')} ({found.replace(' | ', '; ')})" for name, found in differing.items()]
+    said += [f"unclear {name.replace('_', ' ')}" for name in _CIRCUMSTANCES if values[name] == (UNCLEAR,)]
+    ids = tuple(member.effect.record_id for member in members)
+    yield NotPooled(key.type, members[0].effect.outcome, f"not comparable: {', '.join(said)}", ids, key)
+
+
+def _without_overlap(members: tuple[StudyEffect, ...]) -> tuple[StudyEffect, ...]:
+    """The members without those that report again the participants of another member; who reports fewer studies stays."""
+    kept: list[StudyEffect] = []
+    for member in sorted(members, key=lambda m: (len(m.covers), m.study)):
+        reported = {member.study, *member.covers}
+        if all(reported.isdisjoint({other.study, *other.covers}) for other in kept):
+            kept.append(member)
+    return tuple(sorted(kept, key=lambda m: m.study))
+
+
+def _family(key: PoolingKey) -> PoolingKey:
+    """The question itself, whatever the circumstances."""
+    return msgspec.structs.replace(key, **dict.fromkeys(_CIRCUMSTANCES, ""))
+
+
+def _clear(key: PoolingKey) -> bool:
+    return UNCLEAR not in {getattr(key, name) for name in _CIRCUMSTANCES}
+
+
+def combine(key: PoolingKey, members: Sequence[StudyEffect]) -> Pooled:
+    """DerSimonian-Laird over the members; ratios are combined as logarithms and given back as ratios.
+
+    A figure that no floating-point number holds is infinite; :func:`pool` shows none of those.
+    """
+    result = combine_points([estimate(member.effect) for member in members])
+    half = _z(POOLED_PERCENT) * result.error
+    back = _exp if key.type in RATIOS else float
     first = members[0]
     return Pooled(
         type=key.type,
@@ -106,18 +153,21 @@ def combine(key: GroupKey, members: Sequence[StudyEffect]) -> Pooled:
         comparator=first.effect.comparator,
         unit=first.effect.unit,
         studies=len(members),
-        value=back(mean),
-        ci_low=back(mean - z * error),
-        ci_high=back(mean + z * error),
-        i2=max(0.0, 100 * float(result.i2)),
-        tau2=max(0.0, float(result.tau2)),
+        value=back(result.mean),
+        ci_low=back(result.mean - half),
+        ci_high=back(result.mean + half),
+        i2=result.i2,
+        tau2=result.tau2,
         record_ids=tuple(member.effect.record_id for member in members),
+        key=key,
     )
 
 
-def warm_up() -> None:
-    """Imports the statistics library ahead of the first dossier that pools; a server calls this before it is ready."""
-    import statsmodels.stats.meta_analysis  # noqa: F401
+def _exp(logarithm: float) -> float:
+    try:
+        return math.exp(logarithm)
+    except OverflowError:
+        return math.inf
 
 
 def estimate(effect: Effect) -> tuple[float, float]:
@@ -135,26 +185,47 @@ def estimate(effect: Effect) -> tuple[float, float]:
 
 
 def _z(percent: float) -> float:
-    from statistics import NormalDist
-
     return NormalDist().inv_cdf(0.5 + percent / 200)
 
 
-def _key(candidate: StudyEffect) -> GroupKey | None:
+def _key(candidate: StudyEffect) -> PoolingKey | None:
     effect = candidate.effect
-    outcome, comparator = normal_name(effect.outcome), normal_name(effect.comparator)
+    outcome, comparator = _outcome_name(effect.outcome), normal_name(effect.comparator)
     intervention = normal_name(candidate.intervention or effect.intervention)
     if effect.check.status is CheckStatus.FLAGGED or not (outcome and comparator and intervention) or not _usable(effect):
         return None
-    return GroupKey(outcome, effect.type, normal_name(effect.unit) or effect.unit, intervention, comparator)
+    if candidate.synthesis or states_pooled(effect):
+        return None
+    setting = setting_of(effect, candidate.condition)
+    return PoolingKey(
+        outcome, effect.type, normal_name(effect.unit) or effect.unit, intervention, comparator, **msgspec.structs.asdict(setting)
+    )
+
+
+def _outcome_name(outcome: str) -> str:
+    """The outcome's name for comparison. Brackets count ("Pain (VAS)" is not "Pain (NRS)"), abbreviations of the words before do not."""
+    plain = re.sub(r"[(\[]([^()\[\]]*)[)\]]", lambda m: " " if _abbreviates(m[1], outcome[: m.start()]) else f" {m[1]} ", outcome)
+    return normal_name(outcome_alone(plain)) or normal_name(outcome)
+
+
+def _abbreviates(short: str, words: str) -> bool:
+    """Whether the letters of ``short`` are the first letters of the last words, as in "overall survival (OS)"."""
+    letters = short.strip().casefold()
+    initials = "".join(word[0] for word in re.findall(r"[^\W_]+", words.casefold()))
+    return letters.isalpha() and 2 <= len(letters) <= 8 and initials.endswith(letters)
 
 
 def _usable(effect: Effect) -> bool:
+    """An interval at a stated percentage that encloses the value and gives a standard error."""
     low, high, percent = effect.ci_low, effect.ci_high, effect.ci_percent
     if low is None or high is None or percent is None or not 0 < percent < 100 or not low < high or not low <= effect.value <= high:
         return False
-    finite = all(math.isfinite(n) for n in (low, high, effect.value))
-    return finite and effect.type is not EffectType.MEDIAN_DIFFERENCE and (effect.type not in RATIOS or low > 0)
+    if effect.type is EffectType.MEDIAN_DIFFERENCE or (effect.type in RATIOS and low <= 0):
+        return False
+    try:
+        return all(map(math.isfinite, (low, high, *estimate(effect))))
+    except (ValueError, ArithmeticError):
+        return False
 
 
 def _rank(effect: Effect) -> tuple[int, int, int, str]:

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
-from system.evidence.briefing.model import EvidenceSource, Topic
+from system.evidence.briefing.model import EvidenceSource, StudyDocument, StudyEntry, Topic
 from system.evidence.briefing.pooling import StudyEffect, normal_name
 from system.evidence.ir import Document, Source
 from system.evidence.records import AdverseEvent, Criterion, Dose, Effect, Extraction, Pico
+from system.evidence.studies import Crosswalk, crosswalk, identifiers_of, is_synthesis
 from system.platform.ports import SearchFilter
 
 _MENTIONS = 3  # a whole article mentions many conditions in passing; an abstract or a label that names one is about it
 MAX_DOCUMENTS = 200  # a dossier reads at most this many documents
 _STOP_WORDS = frozenset("a an and at by for from in of on or patients risk the to with without".split())  # noqa: SIM905 - reads as a list of words
 _WORD = re.compile(r"[^\W_]+")
+_COMBINED = re.compile(r"\+|/|\b(?:plus|and|with|combin\w+|added|followed)\b", re.IGNORECASE)  # "Zen plus iron" is not Zen
 _R = TypeVar("_R")
 
 
 class Study(msgspec.Struct, frozen=True):
-    """One document of the dossier. ``study`` is the trial it reports (its NCT id, where it has one)."""
+    """One document of the dossier. ``study`` is the key of the study it reports (see :mod:`system.evidence.studies`)."""
 
     document: Document
     extraction: Extraction
     study: str
     about_intervention: bool
+    covers: tuple[str, ...] = ()  # keys of further studies whose participants it reports
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -41,6 +44,7 @@ class Evidence(msgspec.Struct, frozen=True):
     criteria: tuple[Criterion, ...]
     picos: tuple[Pico, ...]
     truncated: int  # documents found beyond the bound
+    crosswalk: Crosswalk  # the studies of the dossier's documents
 
     def document(self, doc_id: str) -> Document:
         """The document of one of the evidence's records."""
@@ -50,12 +54,16 @@ class Evidence(msgspec.Struct, frozen=True):
 def select(source: EvidenceSource, topic: Topic, filters: SearchFilter) -> Evidence:
     """Reads what the source found and keeps the documents whose own words name the topic's condition and intervention."""
     found = list(dict.fromkeys(source.studies_for(topic, filters)))
-    studies: list[Study] = []
-    for doc_id in found[:MAX_DOCUMENTS]:
-        document = source.document(doc_id)
-        if is_about(document, topic) and _passes(document, filters):
-            studies.append(Study(document, source.extraction(doc_id), study_of(document), _names(document, topic.intervention)))
-    return _evidence(topic, studies, max(0, len(found) - MAX_DOCUMENTS))
+    read = [source.document(doc_id) for doc_id in found[:MAX_DOCUMENTS]]
+    about = [document for document in read if is_about(document, topic) and _passes(document, filters)]
+    known = crosswalk(read)  # also over documents about something else: they may be what joins two forms of one study
+    by_document = known.by_document()
+    studies = []
+    for document in about:
+        study = by_document.get(document.doc_id)
+        key, covers = (study.key, known.covered(study)) if study else (document.doc_id, ())
+        studies.append(Study(document, source.extraction(document.doc_id), key, _names(document, topic.intervention), covers))
+    return _evidence(topic, studies, max(0, len(found) - MAX_DOCUMENTS), known)
 
 
 def is_about(document: Document, topic: Topic) -> bool:
@@ -69,22 +77,29 @@ def is_about(document: Document, topic: Topic) -> bool:
     return condition and _names(document, topic.intervention)
 
 
-def study_of(document: Document) -> str:
-    """The trial a document reports: a registry record and the articles about it are one study."""
-    if document.source is Source.CTGOV:
-        return document.native_id
-    trials = {value for kind, value in document.metadata.identifiers if kind == "nct"}
-    return next(iter(trials)) if len(trials) == 1 else document.doc_id
-
-
 def answers(outcome: str, wanted: str) -> bool:
     """Whether an outcome is the one asked for: all words of the question stand in it (or the question names none)."""
     return not wanted.strip() or (bool(outcome) and _words(wanted) <= _words(outcome))
 
 
-def _evidence(topic: Topic, studies: list[Study], truncated: int) -> Evidence:
+def study_entries(evidence: Evidence, numbers: Mapping[str, int]) -> Iterator[StudyEntry]:
+    """The studies of the dossier's documents with what joins those, in the order of their keys; ``numbers`` are bibliography numbers."""
+    by_id = {study.document.doc_id: study.document for study in evidence.studies}
+    for study in evidence.crosswalk.studies:
+        shown = [doc_id for doc_id in study.documents if doc_id in by_id]
+        documents = sorted(
+            StudyDocument(numbers[doc_id], doc_id, tuple(i for i in study.identifiers if i in identifiers_of(by_id[doc_id])))
+            for doc_id in shown
+        )
+        if documents:
+            yield StudyEntry(study.key, tuple(documents), study.shared)
+
+
+def _evidence(topic: Topic, studies: list[Study], truncated: int, known: Crosswalk) -> Evidence:
     effects = [
-        StudyEffect(study.study, effect, _intervention(study, effect, topic))
+        StudyEffect(
+            study.study, effect, _intervention(study, effect, topic), topic.condition, study.covers, synthesis=is_synthesis(study.document)
+        )
         for study in studies
         for effect in study.extraction.effects
         if answers(effect.outcome, topic.outcome)
@@ -98,6 +113,7 @@ def _evidence(topic: Topic, studies: list[Study], truncated: int) -> Evidence:
         criteria=tuple(_each(studies, lambda x: x.criteria)),
         picos=tuple(_each(studies, lambda x: x.picos)),
         truncated=truncated,
+        crosswalk=known,
     )
 
 
@@ -110,7 +126,8 @@ def _intervention(study: Study, effect: Effect, topic: Topic) -> str:
     """The topic's intervention where the effect names it (or names none in a study about it); else the effect's own."""
     wanted = normal_name(topic.intervention)
     own = normal_name(effect.intervention)
-    named = wanted and (wanted in own or (not own and study.about_intervention))
+    combined = _COMBINED.search(effect.intervention) is not None and _COMBINED.search(topic.intervention) is None
+    named = wanted and ((wanted in own and not combined) or (not own and study.about_intervention))
     return topic.intervention if named else effect.intervention
 
 

@@ -117,7 +117,7 @@ class Dose(msgspec.Struct, frozen=True):
 
 
 class Criterion(msgspec.Struct, frozen=True):
-    """One eligibility criterion. ``kind`` is ``inclusion`` or ``exclusion``; bounds only where the source states them."""
+    """One eligibility criterion. ``kind`` is ``inclusion``, ``exclusion`` or (flagged) ``unknown``; bounds only where they are stated."""
 
     record_id: str
     doc_id: str

@@ -1,7 +1,8 @@
 """Eligibility of registered studies: the stated bounds of age and sex as one record, and one record for every criterion.
 
 A criterion is a list item with its nested items, or a paragraph, below a heading that says whether it includes or excludes.
-Text without such a heading gives no record: its side is not guessed.
+The side of a list item without such a heading is not guessed: its kind is ``unknown``, which the check flags. So is that of a
+paragraph, where the whole text has no such heading; else it is a preface.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from system.evidence.sources.ctgov import CRITERIA, ELIGIBILITY
 from system.evidence.sources.ctgov_eligibility import EXCLUSION, INCLUSION
 from system.evidence.sources.ctgov_schema import Eligibility, Study
 
+UNKNOWN = "unknown"  # the kind of a criterion whose side the source does not say
+_SIDES = frozenset({INCLUSION, EXCLUSION})
 _BOILERPLATE = re.compile(r"(?:inclusion|exclusion)\s+criteria\s+(?:may\s+)?(?:apply|applied)\.?$", re.IGNORECASE)
 
 
@@ -54,16 +57,19 @@ def _bounds(grounds: Grounds, module: Eligibility) -> Iterator[Criterion]:
 
 
 def _criteria(grounds: Grounds) -> Iterator[Criterion]:
-    blocks = [block for block in grounds.document.blocks if _states_criterion(block)]
-    for ordinal, block in enumerate(blocks):
+    blocks = [block for block in grounds.document.blocks if block.path == CRITERIA]
+    sided = any(block.label in _SIDES for block in blocks)
+    for ordinal, block in enumerate(block for block in blocks if _states_criterion(block, sided=sided)):
         span = grounds.document.span(block.start, block.end)
         if not _BOILERPLATE.search(span.quote):
-            facts = _Facts(block.label or "", span.quote, None, None, "", CRITERIA)
+            facts = _Facts(block.label if block.label in _SIDES else UNKNOWN, span.quote, None, None, "", CRITERIA)
             yield _record(grounds.document.doc_id, facts, (span,), [], ordinal)
 
 
-def _states_criterion(block: Block) -> bool:
-    return block.path == CRITERIA and block.kind is not BlockKind.HEADING and block.label in {INCLUSION, EXCLUSION}
+def _states_criterion(block: Block, *, sided: bool) -> bool:
+    if block.kind is BlockKind.HEADING:
+        return False
+    return block.label in _SIDES or block.kind is BlockKind.LIST_ITEM or not sided
 
 
 def _record(doc_id: str, facts: _Facts, spans: tuple[Span, ...], flags: list[str], ordinal: int) -> Criterion:

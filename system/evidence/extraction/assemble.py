@@ -21,7 +21,7 @@ from system.evidence.ir import Document, Source
 from system.evidence.records import AdverseEvent, Criterion, Dose, Effect, Extraction, Kind, Pico
 from system.platform.errors import PlatformError
 
-EXTRACTOR = f"extract/1+{REGISTRY_EXTRACTOR}"  # name and version: raise it with every change of what is extracted
+EXTRACTOR = f"extract/2+{REGISTRY_EXTRACTOR}"  # name and version: raise it with every change of what is extracted
 
 _Record = TypeVar("_Record", Effect, AdverseEvent, Dose, Criterion, Pico)
 FIELDS: Mapping[Kind, str] = {

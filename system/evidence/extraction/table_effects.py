@@ -45,6 +45,7 @@ _NO_ARMS = re.compile(r"success|fail|death|dead|alive|surviv|event|relapse|\byes
 _TIME_LABEL = re.compile(
     r"^(?:(?:day|week|month|year|visit|wk|mo)s?\s*\d+|\d+\s*(?:days?|weeks?|months?|years?|h)|baseline|end ?point)\b.{0,20}$", re.IGNORECASE
 )
+_DURATION = re.compile(r"\b(?:hours?|days?|weeks?|months?|years?)\b", re.IGNORECASE)
 _GENERIC = re.compile(
     r"^(?:none|any|yes|no|mild|moderate|severe|mild or moderate|total|overall|all|crude|adjusted|unadjusted|model\s*\d*)$", re.IGNORECASE
 )
@@ -193,7 +194,8 @@ def _record(
     outcome, timeframe = _outcome(table, labels[1:] if measured_by_row else labels)
     arms = next((m for heading in reversed(names) if (m := _VERSUS.match(heading.text)) and not _NO_ARMS.search(heading.text)), None)
     places = [*(_place(c) for c in numbers.cells), *([_place(p[2])] if p and p[2] else []), *(_place(h.cell) for h in (*labels, *headings))]
-    spans = tuple(dict.fromkeys([document.span(a, b) for a, b in places if a < b] + ([percent_span] if percent_span else [])))
+    told = [caption] if caption is not None and _DURATION.search(caption.quote) else []  # "Outcomes after two years" holds for every cell
+    spans = tuple(dict.fromkeys([*(document.span(a, b) for a, b in places if a < b), *([percent_span] if percent_span else []), *told]))
     interval = (None, None) if flags else (numbers.low, numbers.high)
     measure = next((stated_measure(heading.text) for heading in names if measure_of(heading.text) is kind), "")
     facts = (kind, numbers.value, *interval, percent, p[:2] if p else None, outcome, table.table_id, cell.row, cell.column)

@@ -24,6 +24,7 @@ from system.evidence.sources.ctgov_schema import (
     Study,
 )
 from system.evidence.sources.ctgov_spanmap import with_transforms
+from system.evidence.sources.registrations import registrations
 
 PARSER = "ctgov/1"
 PROTOCOL = "/protocolSection"
@@ -219,10 +220,12 @@ def _metadata(study: Study) -> Metadata:
     identifiers = [("nct", identification.nct_id)]
     if identification.org_study_id_info and identification.org_study_id_info.id:
         identifiers.append(("org", clean(identification.org_study_id_info.id)))
+    for other in identification.secondary_id_infos:
+        identifiers += [found for found in registrations(other.id) if found[0] != "nct"]  # that of another record is none of its own
     return Metadata(
         title=clean(study_title(identification)),
         year=_year(status),
-        identifiers=tuple(identifiers),
+        identifiers=tuple(dict.fromkeys(identifiers)),
         conditions=tuple(map(clean, protocol.conditions_module.conditions)) if protocol.conditions_module else (),
         interventions=tuple(clean(i.name) for i in arms.interventions) if arms else (),
         licence="ClinicalTrials.gov terms and conditions",

@@ -29,12 +29,19 @@ class OrgId(_Part, frozen=True):
     id: str = ""
 
 
+class SecondaryId(_Part, frozen=True):
+    id: str = ""
+    type: str = ""
+    domain: str = ""
+
+
 class Identification(_Part, frozen=True):
     nct_id: NctId
     brief_title: str = ""
     official_title: str = ""
     acronym: str = ""
     org_study_id_info: OrgId | None = None
+    secondary_id_infos: tuple[SecondaryId, ...] = ()
 
 
 class DateStruct(_Part, frozen=True):

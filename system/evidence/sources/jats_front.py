@@ -10,12 +10,12 @@ from system.evidence.ir import Metadata
 from system.evidence.sources.builder import clean
 from system.evidence.sources.guess import looks_like
 from system.evidence.sources.jats_tables import INLINE
+from system.evidence.sources.registrations import own_registrations
 from system.evidence.sources.xml import Element, attribute, descendants, first, local, parse_xml
 from system.platform.errors import BadInput
 
 WHAT = "a JATS article"
 _TITLE = replace(INLINE, skip=INLINE.skip | {"xref"})  # a title's cross references are marks of notes
-_NCT = re.compile(r"\bNCT\d{8}\b")
 
 
 def read_article(raw: bytes) -> tuple[Element, str]:
@@ -111,13 +111,13 @@ def metadata_of(article: Element) -> Metadata:
     journal = first(article, "front/journal-meta")
     title = next(descendants(journal, "journal-title"), None) if journal is not None else None
     meta = first(article, "front/article-meta")
-    trials = dict.fromkeys(_NCT.findall(INLINE.text(meta))) if meta is not None else {}
+    trials = own_registrations(INLINE.text(meta)) if meta is not None else ()
     return Metadata(
         title=title_of(article),
         year=int(date[:4]) if date else None,
         journal=clean(INLINE.text(title)),
         authors=tuple(name for name in _authors(article) if name),
-        identifiers=(*dict.fromkeys(_identifiers(article)), *(("nct", trial) for trial in trials)),
+        identifiers=(*dict.fromkeys(_identifiers(article)), *trials),
         licence=_licence(article),
         study_type=attribute(article, "article-type"),
     )

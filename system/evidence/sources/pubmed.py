@@ -9,6 +9,7 @@ from system.evidence.ir import BlockKind, Document, Metadata, Source
 from system.evidence.sources.builder import TextBuilder, clean
 from system.evidence.sources.guess import looks_like
 from system.evidence.sources.jats_tables import INLINE
+from system.evidence.sources.registrations import own_registrations, registrations
 from system.evidence.sources.xml import Element, attribute, children, descendants, first, local, parse_xml
 from system.platform.errors import BadInput
 
@@ -153,11 +154,12 @@ def _identifiers(record: Element, pmid: str) -> Iterator[tuple[str, str]]:
             if kind and clean(INLINE.text(node)):
                 yield kind, clean(INLINE.text(node))
     for node in _body(record)[0]:
-        if local(node) == "ELocationID" and attribute(node, "EIdType") == "doi" and clean(INLINE.text(node)):
+        valid = attribute(node, "EIdType") == "doi" and attribute(node, "ValidYN") != "N"
+        if local(node) == "ELocationID" and valid and clean(INLINE.text(node)):
             yield "doi", clean(INLINE.text(node))
-    for node in descendants(_body(record)[0], "AccessionNumber"):
-        if re.fullmatch(r"NCT\d{8}", clean(INLINE.text(node))):
-            yield "nct", clean(INLINE.text(node))
+    deposited = "\n".join(INLINE.text(node) for node in descendants(_body(record)[0], "AccessionNumber"))
+    abstract = "\n".join(INLINE.text(node) for node in descendants(_body(record)[0], "AbstractText"))
+    yield from registrations(deposited) or own_registrations(abstract)
 
 
 def _mesh(record: Element) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from system.evidence.graph.gate import is_ucum
 from system.evidence.graph.names import normal_name, sha20
 from system.evidence.ir import Chunk, Document, Source, Span
 from system.evidence.records import AdverseEvent, Check, Criterion, Dose, Effect, Extraction, Pico
+from system.evidence.studies import identifiers_of
 from system.platform.ports import GraphBatch, GraphEdge, GraphNode, NodeRef, PropertyValue
 from system.stores.graph_plan import edge_ref, least
 from system.stores.graph_schema import plain
@@ -275,6 +276,8 @@ def _document_properties(document: Document) -> dict[str, PropertyValue]:
         "journal": metadata.journal,
         "licence": metadata.licence,
         **_identifiers(metadata.identifiers),
+        # Documents that share one of these, directly or over others, report one study: see system.evidence.studies.
+        "study_identifiers": tuple(f"{scheme}:{value}" for scheme, value in identifiers_of(document)),
     }
 
 

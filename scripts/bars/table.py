@@ -18,6 +18,14 @@ BARS: tuple[Bar, ...] = (
         _script("registry"),
         90,
     ),
+    Bar(
+        "pooling",
+        "statistics of dossiers",
+        ">= 10,000 random sets (equal effects, tiny and huge variances, ratios, huge spreads): 0 differences from exact fractions and from "
+        "statsmodels; equal effects: I² = 0; NaN or infinity never shown",
+        _script("pooling"),
+        180,
+    ),
     Bar("grounding", "grounding", "100 % of stored and answered quotes equal their slice", _script("grounding_bar"), 120, ("OPS-2.1",)),
     Bar(
         "outcomes",

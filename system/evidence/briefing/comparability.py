@@ -126,17 +126,22 @@ def _chosen(places: _Places, read: Callable[[str], Iterable[str]]) -> str:
 
 
 def _time_point(effect: Effect, places: _Places) -> str:
-    """A sentence's own; else the time frame's where it is one point, else the outcome's, else all points of the time frame."""
-    if effect.origin == "prose" and (found := _chosen(places, lambda text: _points(time_points(text, prose=True)))) != NOT_STATED:
-        return found
-    frame, outcome = (_points(time_points(text)) for text in (effect.timeframe, effect.outcome))
-    if points := (frame if len(frame) == 1 else outcome or frame):
-        return " + ".join(points)
+    """A sentence's own; else that of the time frame and of the outcome's name, which must not contradict each other."""
+    frame_text = effect.timeframe
+    if effect.origin == "prose":
+        if (found := _chosen(places, lambda text: _points(time_points(text, prose=True)))) != NOT_STATED:
+            return found
+        frame_text = "" if frame_text in places.wide[0] else frame_text  # read with its sentence: "over 70 years" is an age
+    frame, outcome = (_points(time_points(text)) for text in (frame_text, effect.outcome))
+    if len(frame) == 1 and not frame[0].startswith(("up to", "average")):
+        return frame[0] if not outcome or outcome == frame else UNCLEAR
+    if outcome or frame:
+        return " + ".join(outcome or frame)
     if effect.origin == "registry":
         return _registry_time(effect)
-    if effect.timeframe:
-        return _plain(effect.timeframe)
-    return _chosen(places, lambda text: _points(time_points(text)))
+    if frame_text:
+        return _plain(frame_text)
+    return NOT_STATED if effect.origin == "prose" else _chosen(places, lambda text: _points(time_points(text)))
 
 
 def _registry_time(effect: Effect) -> str:

@@ -31,6 +31,14 @@ _NOISE = re.compile(
     re.IGNORECASE,
 )
 
+_STRENGTH = re.compile(
+    r"\b\d+(?:[.·]\d+)?[\s-]?(?:mg|g|µg|μg|mcg|ug|ng|mL|ml|IU|U|units?|mmol|mEq)\b(?:\s?/\s?(?:kg|m2|m²|day|d)\b)*"
+    r"|\b(?:low(?:er)?|high(?:er)?|medium|moderate|standard|full|half|double|reduced|intermediate)[\s-]+dos(?:e|age)\b"
+    r"|\b(?:once|twice|(?:two|three|four|[2-4])\s+times)(?:\s+(?:a|per|each|every)\s+(?:day|week|month)|[\s-]+(?:daily|weekly|monthly))?\b"
+    r"|\b(?:daily|weekly|monthly|[bqt]\.?i\.?d|q\.?d|every\s+(?:other\s+|\d+\s+)?(?:days?|weeks?|months?|hours?))\b",
+    re.IGNORECASE,
+)
+
 
 class StudyEffect(msgspec.Struct, frozen=True):
     """An effect with the study it belongs to: a trial's registry record, its articles and their versions are one study."""
@@ -190,8 +198,8 @@ def _z(percent: float) -> float:
 
 def _key(candidate: StudyEffect) -> PoolingKey | None:
     effect = candidate.effect
-    outcome, comparator = _outcome_name(effect.outcome), normal_name(effect.comparator)
-    intervention = normal_name(candidate.intervention or effect.intervention)
+    outcome, comparator = _outcome_name(effect.outcome), _arm_name(effect.comparator)
+    intervention = _arm_name(candidate.intervention or effect.intervention)
     if effect.check.status is CheckStatus.FLAGGED or not (outcome and comparator and intervention) or not _usable(effect):
         return None
     if candidate.synthesis or states_pooled(effect):
@@ -200,6 +208,11 @@ def _key(candidate: StudyEffect) -> PoolingKey | None:
     return PoolingKey(
         outcome, effect.type, normal_name(effect.unit) or effect.unit, intervention, comparator, **msgspec.structs.asdict(setting)
     )
+
+
+def _arm_name(arm: str) -> str:
+    """An arm's name without the dose, which stands in a field of its own."""
+    return normal_name(_STRENGTH.sub(" ", arm)) or normal_name(arm)
 
 
 def _outcome_name(outcome: str) -> str:

@@ -38,7 +38,8 @@ _AGE_AFTER = re.compile(
     re.IGNORECASE,
 )
 _REPEATED_BEFORE = re.compile(
-    r"(?:\b(?:every|each|per|q)|\b(?:\w+ed|shorter|longer|lower|higher|less|more|fewer)\s+by|[<>≤≥±])\s*$", re.IGNORECASE
+    r"(?:\b(?:every|each|per|q)|\b(?:\w+ed|fell|rose|cut|grew|shrank|less|shorter|longer|lower|higher|less|more|fewer)\s+by|[<>≤≥±])\s*$",
+    re.IGNORECASE,
 )
 _LEADS = re.compile(
     r"\b(?:at|after|over|during|within|by|for|through|throughout|until|to|in|first|from|up\s+to|follow(?:ed)?[\s-]?up(?:\s+\w+)?\s+(?:of|was|at|for)|followed\s+for|"

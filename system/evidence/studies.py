@@ -25,7 +25,7 @@ _T = TypeVar("_T", bound=Hashable)
 _DOI_PREFIX = re.compile(r"^(?:(?:https?:)?//)?(?:(?:dx|www)\.)?doi\.org/|^(?:info:)?doi[:/]\s*", re.IGNORECASE)
 # Versions of one work: "/v2", ".v2"; preprint servers and journals with open review write them in ways of their own.
 _DOI_VERSION = re.compile(r"[/.]v\d+$")
-_DOI_VERSIONED = re.compile(r"^(10\.1101/[\d.]+?)v\d+$|^(10\.(?:12688|7554|15252)/[a-z]+\.\d+)\.\d+$")
+_DOI_VERSIONED = re.compile(r"^(10\.1101/[\d.]+?)v\d+$|^(10\.(?:12688|7554|15252)/[a-z][a-z0-9]*\.\d+)\.\d+$")
 _SYNTHESIS_TYPE = re.compile(r"review|meta-?\s?analysis|guideline", re.IGNORECASE)
 _SYNTHESIS_TITLE = re.compile(
     r"\b(?:systematic(?:ally)?\s+review|meta[\s-]?analys[ei]s|pooled\s+analys[ei]s|umbrella\s+review)\b", re.IGNORECASE

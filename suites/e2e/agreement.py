@@ -7,13 +7,17 @@ found here. ``Judged`` counts what was looked at: nothing looked at proves nothi
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from suites.e2e import independent
+
 Row = Mapping[str, Any]
 SHOWN = 8
 NOT_EVIDENCE = frozenset({"summary", "coverage", "questions"})  # sections of a dossier that hold no items of their own
+KEY = ("outcome", "type", "intervention", "comparator", "time_point", "dose", "population", "adjustment")  # a key's unit may be empty
 NO_TEXT = frozenset({"48780-1"})  # product data elements: a coded section without a text of its own
 
 
@@ -148,6 +152,48 @@ def sample_findings(dossier: Row) -> Judged:
     if not any("quality of life" in str(gap).lower() for gap in dossier["gaps"]):
         problems.append("the gap is not named")
     return Judged(4, tuple(problems))
+
+
+def pooled_as_computed(dossier: Row, effects: Mapping[str, Row], studies: Mapping[str, str]) -> Judged:
+    """Each pooled result and each I² is that of its own effects, computed here; no study is in it twice; its key is complete.
+
+    ``effects`` by record id, ``studies`` by document id.
+    """
+    groups = [*dossier["pooled"], *(group for group in dossier["not_pooled"] if group["i2"] is not None)]
+    return total(_group_as_computed(group, [effects[name] for name in group["record_ids"]], studies) for group in groups)
+
+
+def _group_as_computed(group: Row, members: Sequence[Row], studies: Mapping[str, str]) -> Judged:
+    name = f"{group['type']} for {group['outcome']}"
+    value, low, high, i2 = independent.random_effects(group["type"], members)
+    wanted = {"value": value, "ci_low": low, "ci_high": high, "i2": i2}
+    problems = [
+        f"{name}: {field} is {group[field]:g}, computed {number:g}"
+        for field, number in wanted.items()
+        if field in group and not math.isclose(group[field], number, rel_tol=1e-6, abs_tol=1e-6)
+    ]
+    seen = Counter(studies.get(member["doc_id"], member["doc_id"]) for member in members)
+    problems += [f"{name}: study {study} is pooled with itself" for study, count in seen.items() if count > 1]
+    problems += [f"{name}: the key does not say its {field}" for field in KEY if not group["key"].get(field)]
+    return Judged(len(members) + len(wanted), tuple(problems))
+
+
+def studies_counted(dossier: Row) -> Judged:
+    """The number of studies is that of the list; each document stands in one study; no identifier stands in two."""
+    listed = dossier["studies"]
+    documents = Counter(document["doc_id"] for study in listed for document in study["documents"])
+    problems = [f"{doc_id} stands in {count} studies" for doc_id, count in documents.items() if count > 1]
+    holders: dict[tuple[str, ...], set[str]] = {}
+    for study in listed:
+        for document in study["documents"]:
+            for identifier in document["identifiers"]:
+                holders.setdefault(tuple(identifier), set()).add(study["key"])
+    problems += [f"{' '.join(identifier)} stands in {len(keys)} studies" for identifier, keys in holders.items() if len(keys) > 1]
+    notes = [note for section in dossier["sections"] if section["id"] == "coverage" for note in section["notes"]]
+    said = next((note for note in notes if note.startswith("Studies (")), "")
+    if dossier["bibliography"] and not said.endswith(f": {len(listed)}."):
+        problems.append(f"{len(listed)} studies are listed, the coverage says {said!r}")
+    return Judged(len(documents) + 1, tuple(problems))
 
 
 def items(dossier: Row) -> Iterator[Row]:

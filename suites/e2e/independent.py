@@ -6,10 +6,14 @@ It counts what the platform must have found: documents, table cells, adverse-eve
 from __future__ import annotations
 
 import json
+import math
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
+RATIOS = frozenset({"HR", "RR", "OR", "response_rate_ratio"})
 DIFFERENCE_WORDS = ("mean difference", "ls mean", "least squares mean")
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
@@ -69,6 +73,25 @@ def abstract_words(content: bytes) -> list[int]:
     """Words of each record's abstract."""
     root = _root(content)
     return [sum(len("".join(part.itertext()).split()) for part in article.iter("AbstractText")) for article in root.iter("PubmedArticle")]
+
+
+def random_effects(measure: str, effects: Sequence[Mapping[str, Any]]) -> tuple[float, float, float, float]:
+    """(value, lower, upper limit at 95 %, I² in percent) after DerSimonian and Laird, from values and stated intervals."""
+    ratio = measure in RATIOS
+    scale = math.log if ratio else float
+    rows = []
+    for effect in effects:
+        z = NormalDist().inv_cdf((1 + effect["ci_percent"] / 100) / 2)
+        rows.append((scale(effect["value"]), ((scale(effect["ci_high"]) - scale(effect["ci_low"])) / z / 2) ** 2))
+    weights = [1 / variance for _, variance in rows]
+    centre = sum(w * y for w, (y, _) in zip(weights, rows, strict=True)) / sum(weights)
+    q, df = sum(w * (y - centre) ** 2 for w, (y, _) in zip(weights, rows, strict=True)), len(rows) - 1
+    between = max(0.0, q - df) / (sum(weights) - sum(w * w for w in weights) / sum(weights))
+    weights = [1 / (variance + between) for _, variance in rows]
+    mean = sum(w * y for w, (y, _) in zip(weights, rows, strict=True)) / sum(weights)
+    half = NormalDist().inv_cdf(0.975) / math.sqrt(sum(weights))
+    value, low, high = (math.exp(n) if ratio else n for n in (mean, mean - half, mean + half))
+    return value, low, high, 100 * (q - df) / q if q > df else 0.0
 
 
 def trial_id(content: bytes) -> str:

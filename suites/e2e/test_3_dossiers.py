@@ -59,6 +59,24 @@ def test_every_item_is_cited_and_every_quote_is_verbatim(dossiers: Mapping[str, 
         assert judged.problems == ()
 
 
+def test_pooled_figures_are_those_of_their_effects(dossiers: Mapping[str, Any], api: Api, examined) -> None:
+    """Pooled values, intervals and I², computed again from the effects; no study twice in one; the key is said."""
+    effects = {record["record_id"]: record for extraction in api.extractions("effects") for record in extraction["records"]}
+    for topic, dossier in dossiers.items():
+        studies = {document["doc_id"]: study["key"] for study in dossier["studies"] for document in study["documents"]}
+        judged = agreement.pooled_as_computed(dossier, effects, studies)
+        examined(judged.examined)
+        assert judged.problems == (), topic
+
+
+def test_studies_are_counted_once(dossiers: Mapping[str, Any], examined) -> None:
+    """Each document stands in one study, no identifier in two, and the coverage counts them so."""
+    for topic, dossier in dossiers.items():
+        judged = agreement.studies_counted(dossier)
+        examined(judged.examined)
+        assert judged.problems == (), topic
+
+
 def test_formats_agree(api: Api, corpus: Corpus, examined) -> None:
     """Markdown and HTML are answered for the same topic, twice the same bytes, with the bibliography."""
     topic = topics(corpus)[0][0]

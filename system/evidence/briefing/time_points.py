@@ -20,12 +20,12 @@ _LONG_UNIT = r"(?:hours?|days?|weeks?|wks?|months?|mo|years?|yrs?)"
 _JOIN = r"\s*(?:,\s*and|,\s*or|,|/|&|and|or|to|through|until|[-–—])\s*"
 # "12 weeks", "12-month", "6- and 12-month", "4, 8 and 12 weeks"
 _COUNTED = re.compile(
-    rf"(?<![\w.,·/<>≤≥±=-])(?<!\d[-–])(?P<counts>{_COUNT}(?:[\s-]*(?:{_UNIT})?{_JOIN}{_COUNT})*)(?:\s*\([±+/-]+\s?\d+\))?(?P<gap>[\s\u00a0-]?|-\s)(?P<unit>{_UNIT})(?![\w²/])",
+    rf"(?<![\w.,·/<>≤≥±=-])(?<!\d[-–])(?P<counts>{_COUNT}(?:[\s-]*(?:{_UNIT})?{_JOIN}{_COUNT}){{0,11}})(?:\s*\([±+/-]+\s?\d+\))?(?P<gap>[\s\u00a0-]?|-\s)(?P<unit>{_UNIT})(?![\w²/])",
     re.IGNORECASE,
 )
 # "week 12", "Weeks 4, 8, and 12", "Day 28"
 _NAMED = re.compile(
-    rf"\b(?P<unit>{_LONG_UNIT})[\s\u00a0-]?(?P<counts>\d+(?:[.·]\d+)?(?:{_JOIN}\d+)*)(?![\w.]\d|\s*(?:%|mg|g\b))", re.IGNORECASE
+    rf"\b(?P<unit>{_LONG_UNIT})[\s\u00a0-]?(?P<counts>\d+(?:[.·]\d+)?(?:{_JOIN}\d+){{0,11}})(?![\w.]\d|\s*(?:%|mg|g\b))", re.IGNORECASE
 )
 _AGE_BEFORE = re.compile(
     r"(?:\bage[ds]?(?:\s+of)?(?:\s+(?:over|under|above|below|at\s+least|between|from))?|\b(?:older|younger|more|less)\s+than|\bhistory\s+of"
@@ -53,7 +53,7 @@ _FOLLOWS = re.compile(
 _PEOPLE_OVER = re.compile(
     r"\b(?:patients|participants|subjects|people|individuals|those|women|men|adults|children|persons)\s+(?:over|under)\s*$", re.IGNORECASE
 )
-_LIMIT = re.compile(r"\b(?:up\s+to|maximum(?:\s+of)?)\b[^,;.]{0,25}$", re.IGNORECASE)
+_LIMIT = re.compile(r"\b(?:up\s+to|maximum\s+of)\b[^,;.]{0,25}$", re.IGNORECASE)
 _AVERAGE = re.compile(r"\b(?:median|mean|average)\b[^,;.]{0,25}$", re.IGNORECASE)
 _HOURS = {"h": 1, "d": 24, "w": 168}
 

@@ -125,6 +125,37 @@ def test_people_set_apart_are_a_population(said: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("quote", "field", "wanted"),
+    [
+        ("Comparison | Week 6", "time_point", "6 weeks"),
+        ("Comparison | Women", "population", "women"),
+        ("Per-protocol population", "population", "per protocol"),
+        ("FAS included all randomised participants with one dose", "population", "full analysis set"),
+        ("Group | Men's vitamin | OG000", "population", NOT_STATED),
+        ("P value comment | adjusted for multiplicity", "adjustment", NOT_STATED),
+        ("Method comment | adjusted for age", "adjustment", "adjusted"),
+    ],
+)
+def test_a_registry_analysis_says_its_circumstances_in_rows(shelf: Shelf, quote: str, field: str, wanted: str) -> None:
+    """The comparison's row, the description of who was analysed, and comments on the method."""
+    frame = "Baseline, Weeks 2, 4 and 6"
+    effect = shelf.put("a", [quote]).effect(0.8, 0.7, 0.9, quote, origin="registry", timeframe=frame)
+    assert getattr(setting_of(effect), field) == wanted
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("points (0-10)", "points (0-100)", False), ("mmHg", "mmHg", True), ("", "", True), ("", "kg", False)],
+)
+def test_differences_are_pooled_in_one_unit(shelf: Shelf, one: str, other: str, *, same: bool) -> None:
+    """A unit that is not stated is a unit of its own, and the key says so."""
+    units = (one, one, other)
+    effects = [shelf.put(f"s{i}").effect(1.0, 0.5, 1.5, type=EffectType.MEAN_DIFFERENCE, unit=unit) for i, unit in enumerate(units)]
+    pooled, _ = pool([StudyEffect(e.doc_id, e) for e in effects])
+    assert [result.key.unit for result in pooled] == ([one.casefold() or NOT_STATED] if same else [])
+
+
+@pytest.mark.parametrize(
     ("measure", "wanted"),
     [
         ("adjusted hazard ratio", "adjusted"),

@@ -28,7 +28,8 @@ _WORD_DOSE = re.compile(
 )
 _CRUDE = re.compile(r"\b(?:un|non-?)adjusted\b|\bcrude\b|\bunivaria(?:ble|te)\b|\b[uc](?:HR|RR|OR|RD|MD)s?\b")
 _ADJUSTED = re.compile(
-    r"(?i:(?<!un)(?<!non-)(?<!non)\badjusted\b(?!\s+p\b)|\badjust(?:ment|ing)\s+for\b|\bmultivaria(?:ble|te)\b|\bcovariate[\s-]adjusted\b|\bleast[\s-]squares?\b)"
+    r"(?i:(?<!un)(?<!non-)(?<!non)(?<!not )\badjusted\b(?!\s+(?:p\b|for\s+multip))"
+    r"|(?<!no )(?<!without )\badjust(?:ment|ing)\s+for\b(?!\s+multip)|\bmultivaria(?:ble|te)\b|\bleast[\s-]squares?\b)"
     r"|\bLS\b|\ba(?:HR|RR|OR|RD|MD)s?\b"
 )
 _SYNTHESIS = re.compile(r"\b(?:pooled|combined|summary)\b", re.IGNORECASE)
@@ -133,6 +134,8 @@ def _time_point(effect: Effect, places: _Places) -> str:
             return found
         frame_text = "" if frame_text in places.wide[0] else frame_text  # read with its sentence: "over 70 years" is an age
     frame, outcome = (_points(time_points(text)) for text in (frame_text, effect.outcome))
+    for text in _rows(effect, "Comparison") if effect.origin == "registry" else ():
+        frame = said if len(said := _points(time_points(text))) == 1 else frame
     if len(frame) == 1 and not frame[0].startswith(("up to", "average")):
         return frame[0] if not outcome or outcome == frame else UNCLEAR
     if outcome or frame:
@@ -146,11 +149,17 @@ def _time_point(effect: Effect, places: _Places) -> str:
 
 def _registry_time(effect: Effect) -> str:
     """The row "Time frame" of the record, where the analysed class is none; an analysis always has one, in words if need be."""
-    rows = [span.quote.partition(" | ")[2] for span in effect.spans if span.quote.casefold().startswith("time frame |")]
+    rows = _rows(effect, "Time frame")
     for text in rows:
         if points := _points(time_points(text)):
             return " + ".join(points)
     return next((_plain(text) for text in (*rows, effect.timeframe) if text.strip()), NOT_STATED)
+
+
+def _rows(effect: Effect, name: str) -> list[str]:
+    """What stands behind ``name`` in the rows that a registry record quotes."""
+    lines = (line for span in effect.spans for line in span.quote.split("\n"))
+    return [value for head, _, value in (line.partition(" | ") for line in lines) if head.casefold() == name.casefold()]
 
 
 def _points(mentions: Iterable[Mention]) -> list[str]:
@@ -208,16 +217,18 @@ def _population(effect: Effect, places: _Places, common: str) -> str:
 
 
 def _one_population(effect: Effect, places: _Places, read: Callable[[str], Iterator[str]]) -> str:
-    for text in (effect.outcome, effect.timeframe):
+    for text in (effect.outcome, effect.timeframe, *_rows(effect, "Comparison")):
         if values := sorted(set(read(text))):
             return " + ".join(values)
-    return NOT_STATED if effect.origin == "registry" else _chosen(places, read)
+    if effect.origin == "registry":  # the description of whom an outcome was analysed in: text of its own, in no table
+        places = _Places(("\n".join(span.quote for span in effect.spans if " | " not in span.quote),))
+    return _chosen(places, read)
 
 
 def _adjustment(effect: Effect, places: _Places) -> str:
     """``adjusted`` or ``crude``: the measure's name says it first, then the method, then the quote."""
     for text in (effect.stated_type, effect.outcome, effect.method):
-        if (value := _chosen(_Places((text,)), _adjustments)) not in (NOT_STATED, UNCLEAR):
+        if (value := _chosen(_Places((text,)), _adjustments)) not in {NOT_STATED, UNCLEAR}:
             return value
     return _chosen(places, _adjustments)
 

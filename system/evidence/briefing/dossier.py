@@ -25,6 +25,7 @@ from system.evidence.briefing.model import (
     Topic,
 )
 from system.evidence.briefing.phrases import (
+    arms_of,
     describe_dose,
     describe_effect,
     describe_event,
@@ -169,12 +170,12 @@ class _Builder:
         for pair in disagreements:
             yield Item(f"Conflict. {pair.text}", self._cite_effects(pair.record_ids), "Conflicts", pair.record_ids)
         taken = {record_id for result in pooled for record_id in result.record_ids}
-        clear = [
-            m.effect
-            for m in self._evidence.effects
-            if m.effect.outcome and m.effect.check.status is CheckStatus.AGREES and m.effect.ci_low is not None
-        ]
-        for effect in [effect for effect in clear if effect.record_id not in taken][:5]:
+        clear: dict[tuple[str, ...], Effect] = {}  # what a study states in its abstract, its text and the registry is said once
+        for member in self._evidence.effects:
+            effect = member.effect
+            if effect.outcome and effect.check.status is CheckStatus.AGREES and effect.ci_low is not None and effect.record_id not in taken:
+                clear.setdefault((member.study, effect.type, normal_name(effect.outcome), effect.timeframe, arms_of(effect)), effect)
+        for effect in list(clear.values())[:5]:
             yield self._item(effect, describe_effect(effect), "Effects")
         for section, records in (
             ("Dosing", self._evidence.doses[:1]),

@@ -73,7 +73,8 @@ def describe_pooled(pooled: Pooled) -> str:
 
 def describe_key(key: PoolingKey) -> str:
     """The circumstances in which the members of a group are alike, or the values in which they differ."""
-    return f"time point: {key.time_point}; dose: {key.dose}; population: {key.population}; adjustment: {key.adjustment}"
+    unit = f"unit: {key.unit}; " if key.unit else ""
+    return f"{unit}time point: {key.time_point}; dose: {key.dose}; population: {key.population}; adjustment: {key.adjustment}"
 
 
 def describe_study(entry: StudyEntry) -> str:

@@ -15,7 +15,7 @@ from statistics import NormalDist
 
 import msgspec
 
-from system.evidence.briefing.comparability import UNCLEAR, outcome_alone, setting_of, states_pooled
+from system.evidence.briefing.comparability import NOT_STATED, UNCLEAR, outcome_alone, setting_of, states_pooled
 from system.evidence.briefing.model import NotPooled, Pooled, PoolingKey
 from system.evidence.briefing.random_effects import combine_points
 from system.evidence.extraction.measures import RATIOS
@@ -205,9 +205,14 @@ def _key(candidate: StudyEffect) -> PoolingKey | None:
     if candidate.synthesis or states_pooled(effect):
         return None
     setting = setting_of(effect, candidate.condition)
-    return PoolingKey(
-        outcome, effect.type, normal_name(effect.unit) or effect.unit, intervention, comparator, **msgspec.structs.asdict(setting)
-    )
+    return PoolingKey(outcome, effect.type, _unit(effect), intervention, comparator, **msgspec.structs.asdict(setting))
+
+
+def _unit(effect: Effect) -> str:
+    """The unit in its own words, "" for what has none by nature; brackets count: "points (0-10)" are not "points (0-100)"."""
+    if effect.type in RATIOS or effect.type is EffectType.STANDARDISED_MEAN_DIFFERENCE:
+        return " ".join(effect.unit.casefold().split())
+    return " ".join(effect.unit.casefold().split()) or NOT_STATED
 
 
 def _arm_name(arm: str) -> str:

@@ -44,7 +44,7 @@ _APART = re.compile(
     re.IGNORECASE,
 )
 _ALONE = re.compile(
-    rf"^\s*(?P<before>(?:[A-Za-z][\w+-]*\s+){{0,4}}?)(?P<who>{_WHO})(?P<after>\s+(?:with(?:out)?|who|whose)\s+.{{1,60}})?\s*$",
+    rf"^\s*(?P<before>(?:[A-Za-z][\w+-]*\s+){{0,2}}?)(?P<who>{_WHO})(?P<after>\s+(?:with(?:out)?|who|whose)\s+.{{1,60}})?\s*$",
     re.IGNORECASE,
 )
 _SUBGROUP = re.compile(

@@ -201,11 +201,11 @@ def _mirrored(pair: tuple[float, float] | None, kind: EffectType, value: float) 
 
 
 def _spans(grounds: Grounds, outcome: OutcomeMeasure, analysis: Analysis, place: tuple[int, int]) -> tuple[tuple[Span, ...], int | None]:
-    """The analysis as a whole, the outcome's title, time and unit, and the numbers of participants with their sum."""
+    """The analysis as a whole, the outcome's title, time, unit and population, and the numbers of participants with their sum."""
     path = f"{OUTCOMES}/{place[0]}"
     at = _compared_class(outcome, analysis)
     paths, total = _analysed(outcome, analysis, path, at)
-    stated = [f"{path}/title", f"{path}/timeFrame", f"{path}/unitOfMeasure", *paths]
+    stated = [f"{path}/title", f"{path}/timeFrame", f"{path}/unitOfMeasure", f"{path}/populationDescription", *paths]
     table = grounds.table(analysis_table(*place))
     return ((table,) if table else ()) + grounds.rows_at(stated), total
 

@@ -69,8 +69,9 @@ def states_pooled(effect: Effect) -> bool:
 def outcome_alone(outcome: str) -> str:
     """The outcome's name without the time point that it holds: "Mortality at 12 months" and "12-month mortality" are one outcome."""
     text = outcome
-    for mention in sorted({(m.start, m.end) for m in time_points(outcome)}, reverse=True):
-        before, after = _LEAD_OUT.sub("", text[: mention[0]]), _LEAD_IN.sub("", text[mention[1] :])
+    for start, end in sorted({(m.start, m.end) for m in time_points(outcome)}, reverse=True):
+        near = max(0, start - 60)  # the words that lead to a time point stand right before it
+        before, after = text[:near] + _LEAD_OUT.sub("", text[near:start]), _LEAD_IN.sub("", text[end:])
         text = f"{before.rstrip(' ,;:([')} {after.lstrip(' )]-')}".strip()
     return text if re.search(r"[^\W\d_]{2}", text) else outcome
 

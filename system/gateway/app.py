@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from system.assembly import Platform, assemble
-from system.gateway import problems, routes_answers, routes_graph, routes_ingest, routes_service, routes_timings
+from system.gateway import problems, routes_answers, routes_graph, routes_ingest, routes_service, routes_timings, schemas
 from system.gateway.auth import KeyRing
 from system.gateway.back_pressure import BackPressure, Mode, PressureSettings
 from system.gateway.middleware import BodyTooLargeError, Envelope, Metrics
@@ -85,6 +85,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         components.update(problem.pop("$defs", {}))
         components["Problem"] = problem
+        components.update(schemas.dossier_components())
         for path in schema["paths"].values():
             for operation in path.values():
                 _no_default_validation(operation["responses"])

@@ -80,7 +80,7 @@ def _result(found: Retrieved) -> schemas.RetrievedChunk:
         200: {
             "description": "the dossier in the format asked for; every item is cited, every quote verbatim at its offsets",
             "content": {
-                "application/json": {"schema": {"type": "object"}},
+                "application/json": {"schema": {"$ref": schemas.DOSSIER_REF}},
                 "text/markdown": {"schema": {"type": "string"}},
                 "text/html": {"schema": {"type": "string"}},
             },

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from system.evidence.briefing.model import Dossier
 
 TEXT = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"  # says something, on one line
 QUESTION = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # tabs and line breaks too
@@ -290,6 +293,15 @@ class DossierRequest(Strict):
     topic: Topic
     format: Literal["json", "markdown", "html"] = "json"
     filters: Filters = Filters()
+
+
+DOSSIER_REF = "#/components/schemas/BriefingDossier"
+
+
+def dossier_components() -> dict[str, Any]:
+    """The schemas of a dossier's JSON, made from the structs that are encoded: ``Briefing`` and the struct's name."""
+    _, found = msgspec.json.schema_components((Dossier,), ref_template="#/components/schemas/Briefing{name}")
+    return {f"Briefing{name}": schema for name, schema in found.items()}
 
 
 class ServiceState(BaseModel):

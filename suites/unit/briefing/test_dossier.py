@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 
@@ -16,6 +17,7 @@ from system.evidence.briefing.render_html import render_html
 from system.evidence.briefing.render_markdown import render_markdown
 from system.evidence.ir import Source, Span
 from system.evidence.records import Check, CheckStatus
+from system.gateway import schemas
 from system.platform.errors import BadInput
 from system.platform.ports import SearchFilter
 
@@ -79,6 +81,25 @@ def test_pool_conflict_and_gap_are_found(full_shelf: Shelf) -> None:
     assert any(gap.kind == "outcome" and "Quality of life" in gap.text and gap.citations for gap in dossier.gaps)
     assert any(gap.kind == "ungraded" for gap in dossier.gaps)
     assert not any("asthma attack" in gap.text for gap in dossier.gaps)
+
+
+def test_the_key_of_every_group_is_shown(full_shelf: Shelf) -> None:
+    """What was pooled, and what was not, says in which circumstances: in the JSON, in Markdown and on the page."""
+    dossier = build_dossier(full_shelf, ASTHMA)
+    assert [(g.key.time_point, g.key.adjustment) for g in (*dossier.pooled, *dossier.not_pooled)] == [("not stated", "not stated")] * 2
+    said = "time point: not stated; dose: not stated; population: not stated; adjustment: not stated"
+    for page in (render_markdown(dossier), render_html(dossier)):
+        assert f"I² = 0.0 %; {said}" in page
+        assert f"2 comparable studies; pooling needs 3. Key: {said}" in page
+
+
+def test_the_json_has_the_form_that_the_api_document_states(full_shelf: Shelf) -> None:
+    """The schema of the answer is made from the structs that are encoded."""
+    stated = {"$ref": schemas.DOSSIER_REF, "components": {"schemas": schemas.dossier_components()}}
+    body = msgspec.json.decode(render_json(build_dossier(full_shelf, ASTHMA)))
+    judge = jsonschema.Draft202012Validator(stated)
+    assert list(judge.iter_errors(body)) == []
+    assert list(judge.iter_errors({**body, "studies": None})) != []
 
 
 def test_questions_stand_in_their_priority(full_shelf: Shelf) -> None:

@@ -26,7 +26,7 @@ from system.evidence.sources.ctgov_schema import (
 from system.evidence.sources.ctgov_spanmap import with_transforms
 from system.evidence.sources.registrations import registrations
 
-PARSER = "ctgov/1"
+PARSER = "ctgov/2"
 PROTOCOL = "/protocolSection"
 ELIGIBILITY = f"{PROTOCOL}/eligibilityModule"
 CRITERIA = f"{ELIGIBILITY}/eligibilityCriteria"

@@ -138,7 +138,7 @@ class PlatformEvidence:
 
     def _completed(self, doc_id: str) -> bool:
         row = self._platform.ports.records.ledger_row(doc_id)
-        return row is not None and row.state == "completed"
+        return row is not None and row.state == "completed" and row.superseded_by is None
 
 
 class PreparedGraph:

@@ -53,7 +53,10 @@ _MADE: Final[Mapping[str, Callable[..., Any]]] = {
     "events.renew": lambda *_: True,
 }
 _EMPTY: Final[Mapping[str, Any]] = {
-    **{f"records.{name}": () for name in ("chunks_of", "extractions", "history", "list_documents", "dead_letters", "staged_batches")},
+    **{
+        f"records.{name}": ()
+        for name in ("chunks_of", "extractions", "history", "list_documents", "dead_letters", "staged_batches", "publish")
+    },
     "records.outbox_pending": (),
     "records.counts": {},
     "records.graph_knows": False,

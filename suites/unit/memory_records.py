@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from system.evidence.ledger import check_edge
-from system.platform.errors import Conflict, NotFound
+from system.platform.errors import Conflict, MarkMoved, NotFound
+from system.platform.lineage import Lineage, Member, mark_event, standing
 from system.platform.ports import GraphBatch, LedgerRow, NodeRef, OutboxEvent, PendingEvent, StagedBatch, Transition
 from system.platform.record_types import (
     DeadLetter,
@@ -40,11 +41,16 @@ class MemoryRecords:
         self.keys: dict[tuple[str, str, str], tuple[str, str]] = {}
         self.outbox: list[OutboxEvent] = []
         self.relayed: set[int] = set()
+        self.forgotten: set[int] = set()  # events of deleted documents: they may be emitted again
         self.consumptions: set[tuple[str, str]] = set()
         self.chunks: dict[str, tuple[Any, ...]] = {}
         self.extracted: dict[str, Any] = {}
         self.batches: dict[str, StagedBatch] = {}
         self.letters: dict[str, DeadLetter] = {}
+        self.lineages: dict[str, Lineage] = {}
+        self.received: dict[str, str] = {}
+        self.arrivals: dict[str, str] = {}  # when each submission came
+        self.published: set[str] = set()
 
     def receive_submission(
         self, job: Job, submission: Submission, event: OutboxEvent, idempotency: IdempotencyKey | None = None
@@ -53,6 +59,7 @@ class MemoryRecords:
         if not receipt.replayed:
             self.jobs[job.job_id] = job
             self.submissions[submission.submission_id] = submission
+            self.arrivals[submission.submission_id] = f"{len(self.arrivals):06}"
             self._emit([event])
         return receipt
 
@@ -62,11 +69,15 @@ class MemoryRecords:
         if consumed_event_id is not None and not self._consume(consumed_event_id, submission_id):
             return ()
         created = []
-        for row in rows:
+        for place, row in enumerate(rows):
             self.job_documents.setdefault(row.job_id, {})[row.doc_id] = None
+            received = f"{self.arrivals.get(submission_id, '')} {place:06}"
             if row.doc_id not in self.rows:
                 self._enter(row)
                 created.append(row.doc_id)
+                self.received[row.doc_id], self.lineages[row.doc_id] = received, Lineage(row.series, row.rank)
+            self.received[row.doc_id] = min(self.received[row.doc_id], received)
+        self._settle_series({row.series for row in rows})
         self._emit([event for event in events if event.key in created])
         self.split.add(submission_id)
         return tuple(created)
@@ -87,6 +98,8 @@ class MemoryRecords:
             return row
         if row.version != transition.expected_version:
             raise Conflict(f"{row.doc_id} is at version {row.version}")
+        if transition.expected_marks not in (None, row.marks):
+            raise MarkMoved(f"{row.doc_id} was superseded or came back meanwhile")
         walked = (*transition.via, transition.new_state)
         for old, new in zip((row.state, *walked), walked, strict=False):
             check_edge(row.doc_id, old, new)
@@ -102,7 +115,38 @@ class MemoryRecords:
                 ir_object=transition.ir_object or row.ir_object,
                 reason=transition.reason,
             )
+            if transition.new_state == "failed":
+                self.published.discard(row.doc_id)
+                self._settle_series({self.lineages[row.doc_id].series} if row.doc_id in self.lineages else set())
         return self.rows[row.doc_id]
+
+    def publish(self, doc_id: str) -> tuple[str, ...]:
+        series = self.lineages[doc_id].series if doc_id in self.rows and doc_id in self.lineages else ""
+        if not series:
+            return ()
+        if self.rows[doc_id].state != "failed":
+            self.published.add(doc_id)
+        self._settle_series({series})
+        return tuple(key for key, row in sorted(self.rows.items()) if row.superseded_by == doc_id)
+
+    def _settle_series(self, named: set[str]) -> None:
+        for series in sorted(named - {""}):
+            for mark in standing([self._member(key) for key in self.rows if key in self.lineages and self.lineages[key].series == series]):
+                self.rows[mark.doc_id] = msgspec.structs.replace(
+                    self.rows[mark.doc_id], superseded_by=mark.superseded_by, superseded_on=mark.superseded_on, marks=mark.marks
+                )
+                if mark.moved:
+                    before, batch = ("withdrawn" if mark.superseded_by is None else "applied"), self.batches.get(mark.doc_id)
+                    if batch is not None and batch.status == before:
+                        self.batches[mark.doc_id] = msgspec.structs.replace(batch, status="staged")
+                    self._emit([mark_event(mark)])
+
+    def _member(self, doc_id: str) -> Member:
+        row, rank = self.rows[doc_id], self.lineages[doc_id].rank
+        return Member(doc_id, rank, self.received[doc_id], doc_id in self.published, row.superseded_by, row.superseded_on, row.marks)
+
+    def _superseded(self, doc_id: str) -> bool:
+        return doc_id in self.rows and self.rows[doc_id].superseded_by is not None
 
     def put_chunks(self, doc_id: str, chunks: Sequence[Any]) -> None:
         self._must_exist(doc_id)
@@ -137,7 +181,12 @@ class MemoryRecords:
         return self.batches[batch.supporter]
 
     def graph_batch_applied(self, supporter: str, payload_sha256: str | None = None) -> None:
-        self._settle(supporter, payload_sha256, "applied")
+        if not self._superseded(supporter):
+            self._settle(supporter, payload_sha256, "applied")
+
+    def graph_batch_withdrawn(self, supporter: str) -> None:
+        if self._superseded(supporter):
+            self._settle(supporter, None, "withdrawn")
 
     def graph_batch_refused(self, supporter: str, payload_sha256: str) -> None:
         self._settle(supporter, payload_sha256, "refused")
@@ -180,9 +229,13 @@ class MemoryRecords:
         names = tuple(sorted({row.raw_object, *([row.ir_object] if row.ir_object else []), *(one.raw_object for one in payloads)}))
         past = {event.event_id for event in self.outbox if event.key == doc_id}
         self.consumptions = {one for one in self.consumptions if one[0] not in past}
-        self.relayed |= {at for at, event in enumerate(self.outbox) if event.key == doc_id}
-        for content in (self.rows, self.chunks, self.extracted, self.batches):
+        self.forgotten |= {at for at, event in enumerate(self.outbox) if event.key == doc_id}
+        self.relayed |= self.forgotten
+        series = self.lineages[doc_id].series if doc_id in self.lineages else ""
+        for content in (self.rows, self.chunks, self.extracted, self.batches, self.lineages, self.received):
             content.pop(doc_id, None)
+        self.published.discard(doc_id)
+        self._settle_series({series})
         self._emit([*events, cleanup(names)] if cleanup else events)
         return names
 
@@ -200,11 +253,11 @@ class MemoryRecords:
         walk = self.walks.get(subject, [])
         return [HistoryEntry(0, at, subject, "transition", LONG_AGO, {"new": state}, "", "") for at, state in enumerate(walk)]
 
-    def list_documents(self, after: str = "", limit: int = 100, state: str | None = None, source: str | None = None) -> Sequence[LedgerRow]:
-        found = [
-            row for key, row in sorted(self.rows.items()) if key > after and state in {None, row.state} and source in {None, row.source}
-        ]
-        return found[:limit]
+    def list_documents(
+        self, after: str = "", limit: int = 100, state: str | None = None, source: str | None = None, *, superseded: bool = False
+    ) -> Sequence[LedgerRow]:
+        rows = [row for key, row in sorted(self.rows.items()) if key > after and (row.superseded_by is not None) == superseded]
+        return [row for row in rows if state in {None, row.state} and source in {None, row.source}][:limit]
 
     def submission(self, submission_id: str) -> Submission | None:
         return self.submissions.get(submission_id)
@@ -213,7 +266,9 @@ class MemoryRecords:
         if job_id not in self.jobs:
             return None
         known = [(one, self.rows.get(one)) for one in sorted(self.job_documents.get(job_id, ()))]
-        documents = tuple(JobDocument(one, row.state if row else "deleted", row.reason if row else None) for one, row in known)
+        documents = tuple(
+            JobDocument(one, row.state, row.reason, row.superseded_by) if row else JobDocument(one, "deleted", None) for one, row in known
+        )
         return JobView(self.jobs[job_id], self._job_state(job_id, documents), LONG_AGO, documents)
 
     def _job_state(self, job_id: str, documents: Sequence[JobDocument]) -> str:
@@ -235,11 +290,13 @@ class MemoryRecords:
         return next((one for all_ in self.chunks.values() for one in all_ if one.chunk_id == chunk_id), None)
 
     def extractions(self, doc_id: str | None = None, field: str | None = None, after: str = "", limit: int = 100) -> Sequence[Any]:
-        found = [one for key, one in sorted(self.extracted.items()) if key > after and doc_id in {None, key}]
+        asked = {doc_id} if doc_id else {key for key in self.extracted if not self._superseded(key)}
+        found = [one for key, one in sorted(self.extracted.items()) if key > after and key in asked]
         return [one for one in found if field is None or getattr(one, field)][:limit]
 
     def graph_knows(self, label: str, key: str) -> bool:
-        return any(node.ref == NodeRef(label, key) for one in self.batches.values() if one.status != "refused" for node in one.batch.nodes)
+        lasting = [one for key, one in self.batches.items() if one.status != "refused" and not self._superseded(key)]
+        return any(node.ref == NodeRef(label, key) for one in lasting for node in one.batch.nodes)
 
     def graph_batch(self, supporter: str) -> StagedBatch | None:
         return self.batches.get(supporter)
@@ -257,7 +314,9 @@ class MemoryRecords:
         return self.letters.get(letter_id)
 
     def counts(self) -> Mapping[str, int]:
-        return {"documents": len(self.rows), "chunks": sum(map(len, self.chunks.values())), "jobs": len(self.jobs)}
+        standing_ = [key for key, row in self.rows.items() if row.superseded_by is None]
+        chunks = sum(len(self.chunks.get(key, ())) for key in standing_)
+        return {"documents": len(standing_), "superseded": len(self.rows) - len(standing_), "chunks": chunks, "jobs": len(self.jobs)}
 
     def ping(self) -> None: ...
 
@@ -275,7 +334,7 @@ class MemoryRecords:
         return first
 
     def _emit(self, events: Sequence[OutboxEvent]) -> None:
-        known = {event.event_id for event in self.outbox}
+        known = {event.event_id for at, event in enumerate(self.outbox) if at not in self.forgotten}
         self.outbox += [event for event in events if event.event_id not in known]
 
     def _must_exist(self, doc_id: str) -> None:

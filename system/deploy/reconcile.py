@@ -1,7 +1,7 @@
 """``python -m system.deploy.reconcile``: make the projections say what the records say.
 
-Search and graph are rebuilt where they lack something and lose what the records do not know; deletions are replayed; objects that
-nothing names any more go after an hour. Run it with the worker held down. Counts before and after are printed.
+Search and graph are rebuilt where they lack something and lose what the records do not know, superseded versions too; deletions are
+replayed; objects that nothing names any more go after an hour. Run it with the worker held down. Counts before and after are printed.
 Exit 0 done, 1 a store is away or something could not be mended, 2 wrong usage.
 """
 
@@ -92,7 +92,7 @@ _DIGESTS = "SELECT doc_id, md5(string_agg(chunk_id, ',' ORDER BY chunk_id COLLAT
 
 def _search(records: Database, search: Database, ports: steps.Ports) -> str:
     wanted = _pairs(records, _DIGESTS)
-    states = _pairs(records, "SELECT doc_id, state FROM documents")
+    states = _pairs(records, "SELECT doc_id, state FROM documents WHERE superseded_by IS NULL")
     found = _pairs(search, _DIGESTS)
     unknown = [doc_id for doc_id, digest in found.items() if states.get(doc_id) not in INDEXED or digest != wanted.get(doc_id)]
     for doc_id in unknown:
@@ -210,13 +210,13 @@ def _complete(records: Database, ports: steps.Ports) -> int:
 
 _PAGE = (
     "SELECT payload, payload_sha256, supporter FROM graph_batches WHERE supporter > %s AND status <> 'refused' AND (%s = '' OR status = %s)"
-    " ORDER BY supporter LIMIT %s"
+    " AND NOT EXISTS (SELECT FROM documents WHERE doc_id = supporter AND superseded_by IS NOT NULL) ORDER BY supporter LIMIT %s"
 )
 _NAMED_BATCHES = "SELECT payload FROM graph_batches WHERE supporter = ANY(%s) ORDER BY supporter"
 
 
 def _staged(records: Database, status: str = "") -> Iterator[tuple[GraphBatch, str]]:
-    """All durable batches (of one status) with the hash of their payload, in pages."""
+    """All durable batches (of one status) that the graph is to hold, with the hash of their payload, in pages."""
     after = ""
     while rows := _rows(records, _PAGE, after, status, status, PAGE):
         for payload, digest, _ in rows:

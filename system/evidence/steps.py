@@ -25,7 +25,8 @@ from system.evidence.ir import Chunk, Document, Source, document_id
 from system.evidence.records import Extraction
 from system.evidence.sources import parse
 from system.evidence.sources.split import SplitFailure, SplitItem, split
-from system.platform.errors import BadInput, Conflict, EnginesDiffer, GateRefused, NotFound, PlatformError, Unavailable
+from system.evidence.sources.versions import lineage_of
+from system.platform.errors import BadInput, Conflict, EnginesDiffer, GateRefused, MarkMoved, NotFound, PlatformError, Unavailable
 from system.platform.ports import (
     ChunkRow,
     DenseModel,
@@ -46,6 +47,8 @@ from system.platform.record_types import NewDeadLetter, NewDocument, Submission
 
 _IR_ENCODER = msgspec.json.Encoder(order="deterministic")
 _IR_DECODER = msgspec.json.Decoder(Document)
+MOVES_MAX = 8  # how often a document may leave and come back while one step follows it
+SUPERSEDED_PAGE = 200
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ def _payload_or_hash(submission: Submission, ports: Ports) -> bytes:
 
 def _new_row(source: Source, item: SplitItem, raw_name: str, job_id: str) -> NewDocument:
     doc_id = document_id(source, item.native_id, item.version, item.raw)
-    return NewDocument(doc_id, source.value, item.native_id, raw_name, job_id)
+    lineage = lineage_of(source, item.native_id, item.raw)
+    return NewDocument(doc_id, source.value, item.native_id, raw_name, job_id, series=lineage.series, rank=lineage.rank)
 
 
 def _failed_row(source: Source, raw: bytes, reason: BadInput, raw_name: str, job_id: str) -> NewDocument:
@@ -168,12 +172,15 @@ def parse_document(event: OutboxEvent, ports: Ports) -> Outcome:
 
 
 def index(event: OutboxEvent, ports: Ports) -> Outcome:
-    """ir_ready → indexed: dense and sparse vectors and the postings, replaced as a whole."""
+    """ir_ready → indexed: dense and sparse vectors and the postings, replaced as a whole; a superseded document has none."""
     row = _row_in(event, ports, "ir_ready")
     if row is None:
         return Outcome.SKIPPED
-    write_index(row, ports)
-    return _advance(event, ports, row, ("embedding",), "indexed")
+    if row.superseded_by is None:
+        write_index(row, ports)
+    else:
+        ports.search.delete_document(row.doc_id)  # an attempt before this may have written it
+    return _advance(event, ports, row, ("embedding",), "indexed", marks=row.marks)
 
 
 def write_index(row: LedgerRow, ports: Ports) -> None:
@@ -188,7 +195,10 @@ def write_index(row: LedgerRow, ports: Ports) -> None:
 
 
 def extract_and_write(event: OutboxEvent, ports: Ports) -> Outcome:
-    """Indexed → completed: records, the SHACL gate, the graph. While the graph is away the batch waits, durably staged."""
+    """Indexed → completed: records, the SHACL gate, the graph. While the graph is away the batch waits, durably staged.
+
+    A superseded document's batch is kept and not brought in. What this one supersedes is out of index and graph before it is completed.
+    """
     row = _row_in(event, ports, "indexed")
     if row is None:
         return Outcome.SKIPPED
@@ -209,16 +219,20 @@ def extract_and_write(event: OutboxEvent, ports: Ports) -> Outcome:
     except BadInput as error:
         return _fail(event, ports, row, (), error)
     ports.records.put_extractions(row.doc_id, extraction)
-    unfinished = _bring_in(ports, ports.records.stage_graph_batch(batch))
-    return unfinished or _advance(event, ports, row, (), "completed")
+    unfinished = _bring_in(ports, ports.records.stage_graph_batch(batch), row)
+    if unfinished:
+        return unfinished
+    take_over(row.doc_id, ports)
+    return _advance(event, ports, row, (), "completed", marks=row.marks)
 
 
-def _bring_in(ports: Ports, staged: StagedBatch) -> Outcome | None:
-    """Write a staged batch to the graph; None when it is there, otherwise what became of the event."""
-    if staged.status == "applied":
-        return None
+def _bring_in(ports: Ports, staged: StagedBatch, row: LedgerRow) -> Outcome | None:
+    """Let the graph follow a staged batch; None when it has, otherwise what became of the event."""
     try:
-        apply_batch(ports, staged.batch, staged.payload_sha256)
+        if row.superseded_by is not None:
+            _out_of_graph(row.doc_id, ports)
+        elif staged.status != "applied":
+            apply_batch(ports, staged.batch, staged.payload_sha256)
     except Unavailable:
         return Outcome.DONE  # the applier completes the document when the graph is back
     except BadInput as error:
@@ -234,16 +248,31 @@ def apply_batch(ports: Ports, batch: GraphBatch, payload_sha256: str) -> None:
 
 
 def apply_late(ports: Ports, staged: StagedBatch) -> None:
-    """Write a batch that waited for the graph, complete its document, and only then mark it. Raises ``Unavailable``; may be repeated.
+    """Let the graph follow a batch that waited, complete its document, and only then mark it. Raises ``Unavailable``; may be repeated.
 
     Marked before, a crash in between would leave the document without anybody who completes it.
     """
-    ports.graph.replace_contribution(staged.batch)
-    if staged.write_id is None and ports.records.ledger_row(staged.batch.supporter) is None:
-        ports.graph.remove_contribution(staged.batch.supporter)  # deleted while this was written
+    supporter = staged.batch.supporter
+    row = None if staged.write_id else ports.records.ledger_row(supporter)
+    if row is not None and row.superseded_by is not None:
+        ports.graph.remove_contribution(supporter)
+        complete_applied(supporter, ports)
+        ports.records.graph_batch_withdrawn(supporter)
         return
-    complete_applied(staged.batch.supporter, ports)
-    ports.records.graph_batch_applied(staged.batch.supporter, staged.payload_sha256)
+    ports.graph.replace_contribution(staged.batch)
+    if staged.write_id is None and not _as_before(supporter, row, ports):
+        settle(supporter, ports)  # superseded while this was written
+        return
+    complete_applied(supporter, ports)
+    ports.records.graph_batch_applied(supporter, staged.payload_sha256)
+
+
+def _as_before(doc_id: str, row: LedgerRow | None, ports: Ports) -> bool:
+    """Whether a document that was written to the graph still stands; what was deleted meanwhile goes."""
+    now = ports.records.ledger_row(doc_id)
+    if now is None:
+        ports.graph.remove_contribution(doc_id)
+    return now is not None and row is not None and now.marks == row.marks
 
 
 def refuse_batch(ports: Ports, staged: StagedBatch, error: BadInput) -> None:
@@ -273,8 +302,73 @@ def complete_applied(doc_id: str, ports: Ports) -> None:
     """A document's batch reached the graph late: indexed → completed. Whoever comes second finds it done."""
     row = ports.records.ledger_row(doc_id)
     if row is not None and row.state == "indexed":
+        take_over(doc_id, ports)
         following = _document_event("document.completed", doc_id, row.version + 1)
-        _cas(ports, Transition(doc_id, row.version, "completed", (following,)), Outcome.DONE)
+        _cas(ports, Transition(doc_id, row.version, "completed", (following,), expected_marks=row.marks), Outcome.DONE)
+
+
+def take_over(doc_id: str, ports: Ports) -> None:
+    """The document may stand for its series: what it supersedes leaves index and graph. May be repeated, and is after a crash."""
+    for older in ports.records.publish(doc_id):
+        settle(older, ports)
+
+
+def follow_mark(event: OutboxEvent, ports: Ports) -> Outcome:
+    """``document.superseded``, ``document.restored`` → index and graph as the ledger has it now, which may be newer than the event."""
+    settle(event.key, ports)
+    return Outcome.DONE
+
+
+def settle(doc_id: str, ports: Ports) -> None:
+    """A superseded document leaves index and graph, one that stands is in both as far as its state says. May be repeated.
+
+    Whoever changes the mark while this works is followed: the last write goes by a mark that was read again after it.
+    """
+    row = ports.records.ledger_row(doc_id)
+    for _ in range(MOVES_MAX):
+        if row is None:
+            return
+        (_bring_back if row.superseded_by is None else _take_out)(row, ports)
+        seen, row = row, ports.records.ledger_row(doc_id)
+        if row is None:  # deleted while this wrote
+            ports.search.delete_document(doc_id)
+            ports.graph.remove_contribution(doc_id)
+        elif row.marks == seen.marks:
+            return
+    raise Unavailable("records", f"{doc_id} was superseded and came back {MOVES_MAX} times meanwhile")
+
+
+def _take_out(row: LedgerRow, ports: Ports) -> None:
+    """Chunks, extraction and batch stay in the records. While the graph is away the batch stays staged, and the applier sees to it."""
+    ports.search.delete_document(row.doc_id)
+    if ports.records.graph_batch(row.doc_id) is not None:
+        with contextlib.suppress(Unavailable):
+            _out_of_graph(row.doc_id, ports)
+
+
+def _out_of_graph(doc_id: str, ports: Ports) -> None:
+    ports.graph.remove_contribution(doc_id)
+    ports.records.graph_batch_withdrawn(doc_id)
+
+
+def _bring_back(row: LedgerRow, ports: Ports) -> None:
+    """A document that has not come so far yet walks there by its own steps."""
+    if row.state in {"indexed", "completed"}:
+        write_index(row, ports)
+    staged = ports.records.graph_batch(row.doc_id) if row.state == "completed" else None
+    if staged is not None and staged.status == "staged":
+        with contextlib.suppress(Unavailable):  # the applier brings it in
+            apply_batch(ports, staged.batch, staged.payload_sha256)
+
+
+def sweep_superseded(ports: Ports) -> None:
+    """Superseded documents that the graph still has: left by a process that died just after writing one. Raises ``Unavailable``."""
+    after = ""
+    while rows := ports.records.list_documents(after, SUPERSEDED_PAGE, superseded=True):
+        for row in rows:
+            if ports.graph.contribution_exists(row.doc_id):
+                settle(row.doc_id, ports)
+        after = rows[-1].doc_id
 
 
 def delete_document(doc_id: str, ports: Ports) -> None:
@@ -362,10 +456,16 @@ def _document_event(topic: str, doc_id: str, version: int) -> OutboxEvent:
 
 
 def _advance(
-    event: OutboxEvent, ports: Ports, row: LedgerRow, via: tuple[str, ...], new_state: str, ir_object: str | None = None
+    event: OutboxEvent,
+    ports: Ports,
+    row: LedgerRow,
+    via: tuple[str, ...],
+    new_state: str,
+    ir_object: str | None = None,
+    marks: int | None = None,
 ) -> Outcome:
     following = _document_event(f"document.{new_state}", row.doc_id, row.version + len(via) + 1)
-    transition = Transition(row.doc_id, row.version, new_state, (following,), ir_object, None, event.event_id, via)
+    transition = Transition(row.doc_id, row.version, new_state, (following,), ir_object, None, event.event_id, via, marks)
     return _cas(ports, transition, Outcome.DONE)
 
 
@@ -376,17 +476,27 @@ def _fail(event: OutboxEvent, ports: Ports, row: LedgerRow, via: tuple[str, ...]
 
 
 def withdraw(doc_id: str, ports: Ports) -> None:
-    """A failed document answers no question: its index rows and chunks go. Harmless for any other; may be repeated."""
+    """A failed or superseded document answers no question: its index rows go, a failed one's chunks too. Harmless for any other.
+
+    May be repeated.
+    """
     row = ports.records.ledger_row(doc_id)
     if row is not None and row.state == "failed":
         ports.search.delete_document(doc_id)
         ports.records.put_chunks(doc_id, ())
+    elif row is not None and row.superseded_by is not None:
+        settle(doc_id, ports)
 
 
 def _cas(ports: Ports, transition: Transition, outcome: Outcome) -> Outcome:
     try:
         ports.records.transition(transition)
+    except MarkMoved as moved:
+        raise Unavailable("records", str(moved)) from moved  # what this step wrote goes by a mark that is old: again
     except Conflict:
+        row = ports.records.ledger_row(transition.doc_id)
+        if row is not None and row.marks:
+            settle(row.doc_id, ports)
         return Outcome.SKIPPED  # somebody else did this step
     except NotFound:  # deleted while this step worked: what it wrote goes too
         ports.search.delete_document(transition.doc_id)

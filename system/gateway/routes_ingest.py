@@ -19,6 +19,7 @@ from system.gateway import auth, schemas
 from system.gateway.problems import documented
 from system.gateway.threads import in_thread
 from system.platform.errors import BadInput, NotFound
+from system.platform.lineage import Decided
 from system.platform.ports import LedgerRow, OutboxEvent
 from system.platform.record_types import IdempotencyKey, Job, Submission
 
@@ -96,7 +97,9 @@ def job(
     if view is None:
         raise NotFound(f"there is no job {job_id}")
     documents = [
-        schemas.JobDocumentBody(doc_id=item.doc_id, state=item.state, reason=dict(item.reason) if item.reason else None)
+        schemas.JobDocumentBody(
+            doc_id=item.doc_id, state=item.state, reason=dict(item.reason) if item.reason else None, superseded_by=item.superseded_by
+        )
         for item in view.documents
     ]
     return schemas.JobBody(job_id=view.job.job_id, kind=view.job.kind, state=view.state, created_at=view.created_at, documents=documents)
@@ -110,9 +113,11 @@ def documents(
     limit: Page = 100,
     state: Annotated[str | None, Query(max_length=32, pattern=r"^[a-z_]*$")] = None,
     source: Source | None = None,
+    *,
+    superseded: bool = False,
 ) -> schemas.DocumentPage:
-    """Ledger rows in the order of document ids."""
-    rows = _ports(request).records.list_documents(after, limit, state, source.value if source else None)
+    """Ledger rows in the order of document ids: of the documents that stand or, with ``superseded``, of the older versions."""
+    rows = _ports(request).records.list_documents(after, limit, state, source.value if source else None, superseded=superseded)
     return schemas.DocumentPage(documents=[_document(row) for row in rows], next_after=rows[-1].doc_id if len(rows) == limit else None)
 
 
@@ -146,7 +151,7 @@ def document_chunks(request: Request, doc_id: DocId, _principal: auth.Reader) ->
 
 @ROUTER.get("/documents/{doc_id:path}", response_model=schemas.DocumentDetail, responses=documented(400, 401, 403, 404, 503))
 def document(request: Request, doc_id: DocId, _principal: auth.IngestReader) -> schemas.DocumentDetail:
-    """A ledger row with its history (links of the audit chain)."""
+    """A ledger row with its history (links of the audit chain); of an older version too, which names the one that stands instead."""
     ports = _ports(request)
     row = _row(ports, doc_id)
     history = [
@@ -158,7 +163,10 @@ def document(request: Request, doc_id: DocId, _principal: auth.IngestReader) -> 
 
 @ROUTER.delete("/documents/{doc_id:path}", status_code=204, responses=documented(400, 401, 403, 404, 503))
 def remove(request: Request, doc_id: DocId, _principal: auth.IngestWriter) -> Response:
-    """Remove a document and exactly what only it supported, in the graph, the index, the records and the object store."""
+    """Remove a document and exactly what only it supported, in the graph, the index, the records and the object store.
+
+    The version before it stands again: in the ledger at once, in index and graph as soon as the worker has followed.
+    """
     ports = _ports(request)
     _row(ports, doc_id)
     steps.delete_document(doc_id, ports)
@@ -201,7 +209,7 @@ def extractions(
     after: After = "",
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> schemas.ExtractionPage:
-    """Stored records of one kind, a document after the other."""
+    """Stored records of one kind, a document after the other; those of an older version only where ``doc_id`` asks for them."""
     found = _ports(request).records.extractions(doc_id, FIELDS[kind], after, limit)
     return schemas.ExtractionPage(
         extractions=[_extraction(item, kind) for item in found], next_after=found[-1].doc_id if len(found) == limit else None
@@ -231,6 +239,8 @@ def _document(row: LedgerRow) -> schemas.DocumentBody:
         job_id=row.job_id,
         reason=reason,
         updated_at=row.updated_at,
+        superseded_by=row.superseded_by,
+        superseded_on=Decided(row.superseded_on) if row.superseded_on else None,
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from system.evidence.briefing.model import Dossier
+from system.platform.lineage import Decided
 
 TEXT = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"  # says something, on one line
 QUESTION = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # tabs and line breaks too
@@ -35,6 +36,7 @@ class JobDocumentBody(BaseModel):
     doc_id: str
     state: str
     reason: dict[str, str] | None = None
+    superseded_by: str | None = Field(default=None, description="the newer version that stands instead of this document")
 
 
 class JobBody(BaseModel):
@@ -55,7 +57,7 @@ class Accepted(BaseModel):
 
 
 class DocumentBody(BaseModel):
-    """A ledger row."""
+    """A ledger row. A superseded document keeps its state and stays readable by its id; it answers nothing and supports nothing."""
 
     doc_id: str
     source: str
@@ -65,6 +67,10 @@ class DocumentBody(BaseModel):
     job_id: str
     reason: dict[str, str] | None = None
     updated_at: str
+    superseded_by: str | None = Field(default=None, description="the version that stands instead; null: this one stands")
+    superseded_on: Decided | None = Field(
+        default=None, description="what told the newer: a version or date in the documents, or only which was received later"
+    )
 
 
 class DocumentPage(BaseModel):
@@ -334,7 +340,7 @@ class Version(BaseModel):
 
 
 class Counts(BaseModel):
-    """How much there is: ledger rows by state, chunks, index rows, graph elements."""
+    """How much there is: ledger rows by state, chunks, index rows, graph elements; ``superseded`` documents are counted apart."""
 
     records: dict[str, int]
     graph: dict[str, int]

@@ -36,6 +36,10 @@ class Conflict(PlatformError):
     """A compare-and-set lost, or an idempotency key was reused with another body."""
 
 
+class MarkMoved(Conflict):
+    """The document was superseded, or came back, while a step worked on it: the step begins anew."""
+
+
 class IllegalTransition(PlatformError):
     """A ledger edge that the state machine does not have."""
 

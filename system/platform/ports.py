@@ -51,6 +51,9 @@ class LedgerRow(msgspec.Struct, frozen=True):
     job_id: str
     reason: Mapping[str, str] | None  # error, place, remedy: set in state "failed"
     updated_at: str
+    superseded_by: str | None = None  # the version that stands instead: this one answers nothing and supports nothing
+    superseded_on: str | None = None  # what told them apart: "version", or "receipt" where nothing in the documents did
+    marks: int = 0  # how often it was superseded or came back
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -64,6 +67,7 @@ class Transition(msgspec.Struct, frozen=True):
     reason: Mapping[str, str] | None = None
     consumed_event_id: str | None = None  # deduplication: applied at most once
     via: tuple[str, ...] = ()  # states walked in the same transaction before ``new_state``; each counts one version
+    expected_marks: int | None = None  # given by a step whose work depended on whether the document is superseded
 
 
 class Objects(Protocol):
@@ -247,7 +251,10 @@ class PendingEvent(msgspec.Struct, frozen=True):
 
 
 class StagedBatch(msgspec.Struct, frozen=True):
-    """A graph batch with its fate: ``status`` is ``staged`` (durable here, not yet in the graph), ``applied`` or ``refused``."""
+    """A graph batch with its fate: ``status`` is ``staged``, ``applied``, ``refused`` or ``withdrawn``.
+
+    ``staged``: durable here, and the graph has still to follow: to hold it, or to lose it where its document is superseded.
+    """
 
     batch: GraphBatch
     payload_sha256: str
@@ -305,10 +312,23 @@ class Records(Protocol[ChunkT, ExtractionT]):
         events: Sequence[OutboxEvent],
         consumed_event_id: str | None = None,
     ) -> tuple[str, ...]:
-        """Enter documents; known ids only join the job. Returns the new ids; an event whose key is a known document is left out."""
+        """Enter documents; known ids only join the job. Returns the new ids; an event whose key is a known document is left out.
+
+        What is older than the published version of its series is superseded at once.
+        """
 
     def transition(self, transition: Transition) -> LedgerRow:
-        """Compare-and-set. Raises ``NotFound``, ``Conflict`` (version moved on), ``IllegalTransition``. A consumed event is a no-op."""
+        """Compare-and-set. Raises ``NotFound``, ``Conflict`` (version moved on), ``IllegalTransition``. A consumed event is a no-op.
+
+        ``MarkMoved`` when the document was superseded or came back meanwhile. A failed document leads no series any more.
+        """
+
+    def publish(self, doc_id: str) -> tuple[str, ...]:
+        """The document was read, passed the gate and may stand for its series. Returns all that it supersedes; may be repeated.
+
+        Marks and their events (``document.superseded``) are in the same transaction. A document that is gone, failed, superseded
+        itself or without versions supersedes nothing.
+        """
 
     def put_chunks(self, doc_id: str, chunks: Sequence[ChunkT]) -> None:
         """Replace all chunks of a document. Raises ``NotFound`` for one that is not in the ledger (any more)."""
@@ -331,7 +351,10 @@ class Records(Protocol[ChunkT, ExtractionT]):
         """
 
     def graph_batch_applied(self, supporter: str, payload_sha256: str | None = None) -> None:
-        """The graph has the batch; with a hash given, only if it is still that batch."""
+        """The graph has the batch; with a hash given, only if it is still that batch. Of a superseded document: no effect."""
+
+    def graph_batch_withdrawn(self, supporter: str) -> None:
+        """The graph has nothing of this superseded document any more; no effect on any other."""
 
     def graph_batch_refused(self, supporter: str, payload_sha256: str) -> None:
         """The graph will never take this batch: it waits no longer, and what it brings is not known any more."""
@@ -348,6 +371,8 @@ class Records(Protocol[ChunkT, ExtractionT]):
     ) -> tuple[str, ...]:
         """Remove ledger row, chunks, extraction, graph batch, past events and payloads; the audit stays. Raises ``NotFound``.
 
+        The version before it comes back in the same transaction, with its event ``document.restored``.
+
         Returns the objects that were named here, for :meth:`drop_unnamed`; ``cleanup`` makes the event that sees to them after a crash.
         """
 
@@ -356,8 +381,10 @@ class Records(Protocol[ChunkT, ExtractionT]):
 
     def ledger_row(self, doc_id: str) -> LedgerRow | None: ...
     def history(self, subject: str) -> Sequence[HistoryEntry]: ...
-    def list_documents(self, after: str = "", limit: int = 100, state: str | None = None, source: str | None = None) -> Sequence[LedgerRow]:
-        """Rows in the order of document ids, behind ``after``."""
+    def list_documents(
+        self, after: str = "", limit: int = 100, state: str | None = None, source: str | None = None, *, superseded: bool = False
+    ) -> Sequence[LedgerRow]:
+        """Rows in the order of document ids, behind ``after``: of those that stand, or of the superseded ones."""
 
     def submission(self, submission_id: str) -> Submission | None: ...
     def job(self, job_id: str) -> JobView | None: ...
@@ -367,20 +394,26 @@ class Records(Protocol[ChunkT, ExtractionT]):
     def chunks_of(self, doc_id: str) -> Sequence[ChunkT]: ...
     def chunk(self, chunk_id: str) -> ChunkT | None: ...
     def extractions(self, doc_id: str | None = None, field: str | None = None, after: str = "", limit: int = 100) -> Sequence[ExtractionT]:
-        """Extractions in the order of document ids; ``field`` names a record field of the extraction that must not be empty."""
+        """Extractions in the order of document ids; ``field`` names a record field of the extraction that must not be empty.
+
+        Those of superseded documents come only where ``doc_id`` asks for them.
+        """
 
     def graph_knows(self, label: str, key: str) -> bool:
-        """Whether a durable batch brings this node; the graph itself is a projection and may lag behind."""
+        """Whether a durable batch brings this node; the graph itself is a projection and may lag behind. Superseded ones do not count."""
 
     def graph_batch(self, supporter: str) -> StagedBatch | None: ...
     def graph_write(self, write_id: str) -> StagedBatch | None: ...
     def staged_batches(self, limit: int) -> Sequence[StagedBatch]:
-        """Batches the graph does not have yet, oldest first."""
+        """Batches that the graph has not followed yet, oldest first."""
 
     def dead_letters(self, status: str | None = None, after: str = "", limit: int = 100) -> Sequence[DeadLetter]: ...
     def dead_letter(self, letter_id: str) -> DeadLetter | None: ...
     def counts(self) -> Mapping[str, int]:
-        """documents, documents.<state>, chunks, extractions, jobs, outbox_pending, graph_staged, dead_letters_open."""
+        """documents, documents.<state>, superseded, chunks, extractions, jobs, outbox_pending, graph_staged, dead_letters_open.
+
+        Superseded documents are counted apart: the others, and what belongs to them, are those that stand.
+        """
 
     def verify_audit(self, expected: Sequence[AuditAnchor] = ()) -> AuditReport:
         """Recompute the whole chain; ``expected`` are anchors kept elsewhere that the chain must still contain."""
@@ -410,10 +443,12 @@ WRITING_CALLS: Mapping[str, tuple[str, ...]] = {
         "receive_submission",
         "create_documents",
         "transition",
+        "publish",
         "put_chunks",
         "put_extractions",
         "stage_graph_batch",
         "graph_batch_applied",
+        "graph_batch_withdrawn",
         "graph_batch_refused",
         "put_dead_letter",
         "mark_replayed",

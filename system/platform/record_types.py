@@ -26,6 +26,8 @@ class NewDocument(msgspec.Struct, frozen=True):
     job_id: str
     states: tuple[str, ...] = ("pending",)
     reason: Mapping[str, str] | None = None
+    series: str = ""  # what it is a version of; empty: it has no versions (see :mod:`system.platform.lineage`)
+    rank: str = ""  # grows with the versions of the series, compares by code point
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -69,6 +71,7 @@ class JobDocument(msgspec.Struct, frozen=True):
     doc_id: str
     state: str
     reason: Mapping[str, str] | None
+    superseded_by: str | None = None
 
 
 class JobView(msgspec.Struct, frozen=True):
@@ -86,7 +89,7 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     shard: int
     sequence: int
     subject: str  # a document id, or a supporter of the graph, or a dead letter's id
-    action: str  # created, transition, deleted, graph_staged, graph_applied, dead_letter, replayed
+    action: str  # created, transition, superseded, restored, deleted, graph_staged, graph_applied, dead_letter, replayed
     at: str
     detail: Mapping[str, JsonValue]
     previous: str

@@ -37,7 +37,7 @@ from system.platform.record_types import (
     Submission,
 )
 from system.platform.settings import Settings
-from system.stores import records_audit, records_content, records_ledger, records_queue
+from system.stores import records_audit, records_content, records_ledger, records_queue, records_versions
 from system.stores.postgres import Connection, Database, create_schema
 
 _SCHEMA_LOCK = 0x45485F52  # "EH_R"
@@ -120,6 +120,9 @@ class PostgresRecords(Generic[ChunkT, ExtractionT]):
     def transition(self, transition: Transition) -> LedgerRow:
         return self._run(lambda c: records_ledger.transition(c, self._law, transition))
 
+    def publish(self, doc_id: str) -> tuple[str, ...]:
+        return self._run(lambda c: records_versions.publish(c, doc_id))
+
     def delete_document(
         self, doc_id: str, events: Sequence[OutboxEvent] = (), cleanup: records_ledger.Cleanup | None = None
     ) -> tuple[str, ...]:
@@ -131,8 +134,10 @@ class PostgresRecords(Generic[ChunkT, ExtractionT]):
     def ledger_row(self, doc_id: str) -> LedgerRow | None:
         return self._run(lambda c: records_ledger.read(c, doc_id))
 
-    def list_documents(self, after: str = "", limit: int = 100, state: str | None = None, source: str | None = None) -> Sequence[LedgerRow]:
-        return self._run(lambda c: records_ledger.page(c, after, limit, state, source))
+    def list_documents(
+        self, after: str = "", limit: int = 100, state: str | None = None, source: str | None = None, *, superseded: bool = False
+    ) -> Sequence[LedgerRow]:
+        return self._run(lambda c: records_ledger.page(c, after, limit, state, source, superseded=superseded))
 
     def history(self, subject: str) -> Sequence[HistoryEntry]:
         return self._run(lambda c: records_audit.history(c, subject))
@@ -184,6 +189,9 @@ class PostgresRecords(Generic[ChunkT, ExtractionT]):
 
     def graph_batch_applied(self, supporter: str, payload_sha256: str | None = None) -> None:
         self._run(lambda c: records_content.batch_applied(c, supporter, payload_sha256))
+
+    def graph_batch_withdrawn(self, supporter: str) -> None:
+        self._run(lambda c: records_content.batch_withdrawn(c, supporter))
 
     def graph_batch_refused(self, supporter: str, payload_sha256: str) -> None:
         self._run(lambda c: records_content.batch_refused(c, supporter, payload_sha256))

@@ -57,8 +57,9 @@ def extractions(
     connection: Connection, decoder: msgspec.json.Decoder[T], doc_id: str | None, field: str | None, after: str, limit: int
 ) -> Sequence[T]:
     rows = connection.execute(
-        "SELECT body FROM extractions WHERE doc_id > %s AND (%s::text IS NULL OR doc_id = %s)"
-        " AND (%s::text IS NULL OR %s = ANY(fields)) ORDER BY doc_id LIMIT %s",
+        "SELECT body FROM extractions e WHERE doc_id > %s"
+        " AND CASE WHEN %s::text IS NULL THEN NOT EXISTS (SELECT FROM documents d WHERE d.doc_id = e.doc_id AND superseded_by IS NOT NULL)"
+        " ELSE doc_id = %s END AND (%s::text IS NULL OR %s = ANY(fields)) ORDER BY doc_id LIMIT %s",
         (after, doc_id, doc_id, field, field, limit),
     )
     return tuple(decoder.decode(row[0]) for row in rows)
@@ -74,7 +75,11 @@ def _put_nodes(connection: Connection, batch: GraphBatch) -> None:
 
 
 def knows_node(connection: Connection, label: str, key: str) -> bool:
-    found = connection.execute("SELECT 1 FROM graph_batch_nodes WHERE label = %s AND key = %s LIMIT 1", (label, key)).fetchone()
+    found = connection.execute(
+        "SELECT 1 FROM graph_batch_nodes n WHERE label = %s AND key = %s"
+        " AND NOT EXISTS (SELECT FROM documents d WHERE d.doc_id = n.supporter AND superseded_by IS NOT NULL) LIMIT 1",
+        (label, key),
+    ).fetchone()
     return found is not None
 
 
@@ -111,11 +116,21 @@ def batch_applied(connection: Connection, supporter: str, payload_sha256: str | 
     audit.lock_shards(connection, [supporter])
     row = connection.execute(
         "UPDATE graph_batches SET status = 'applied', applied_at = now() WHERE supporter = %s AND status = 'staged'"
-        " AND (%s::text IS NULL OR payload_sha256 = %s) RETURNING payload_sha256",
+        " AND (%s::text IS NULL OR payload_sha256 = %s)"
+        " AND NOT EXISTS (SELECT FROM documents WHERE doc_id = supporter AND superseded_by IS NOT NULL) RETURNING payload_sha256",
         (supporter, payload_sha256, payload_sha256),
     ).fetchone()
     if row is not None:
         audit.append(connection, supporter, "graph_applied", audit.now_text(), {"payload_sha256": row[0]})
+
+
+def batch_withdrawn(connection: Connection, supporter: str) -> None:
+    audit.lock_shards(connection, [supporter])
+    connection.execute(
+        "UPDATE graph_batches SET status = 'withdrawn', applied_at = NULL WHERE supporter = %s AND status = 'staged'"
+        " AND EXISTS (SELECT FROM documents WHERE doc_id = supporter AND superseded_by IS NOT NULL)",
+        (supporter,),
+    )
 
 
 def batch_refused(connection: Connection, supporter: str, payload_sha256: str) -> None:
@@ -191,10 +206,12 @@ def letter(connection: Connection, letter_id: str) -> DeadLetter | None:
 
 
 _COUNTS = """
-SELECT 'documents', count(*) FROM documents
-UNION ALL SELECT 'documents.' || state, count(*) FROM documents GROUP BY state
-UNION ALL SELECT 'chunks', count(*) FROM chunks
-UNION ALL SELECT 'extractions', count(*) FROM extractions
+WITH superseded AS MATERIALIZED (SELECT doc_id FROM documents WHERE superseded_by IS NOT NULL)
+SELECT 'documents', count(*) FROM documents WHERE superseded_by IS NULL
+UNION ALL SELECT 'documents.' || state, count(*) FROM documents WHERE superseded_by IS NULL GROUP BY state
+UNION ALL SELECT 'superseded', count(*) FROM superseded
+UNION ALL SELECT 'chunks', (SELECT count(*) FROM chunks) - (SELECT count(*) FROM chunks JOIN superseded USING (doc_id))
+UNION ALL SELECT 'extractions', (SELECT count(*) FROM extractions) - (SELECT count(*) FROM extractions JOIN superseded USING (doc_id))
 UNION ALL SELECT 'jobs', count(*) FROM jobs
 UNION ALL SELECT 'outbox_pending', count(*) FROM outbox WHERE relayed_at IS NULL
 UNION ALL SELECT 'graph_staged', count(*) FROM graph_batches WHERE status = 'staged'

@@ -7,14 +7,17 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from system.platform.errors import Conflict, NotFound
+from system.platform.errors import Conflict, MarkMoved, NotFound
 from system.platform.ports import LedgerLaw, LedgerRow, OutboxEvent, Transition
 from system.platform.record_types import NewDocument
 from system.stores import records_audit as audit
 from system.stores import records_queue as queue
+from system.stores import records_versions as versions
 from system.stores.postgres import Connection, statement
 
-_COLUMNS = "doc_id, source, native_id, state, version, raw_object, ir_object, job_id, reason, updated_at"
+_COLUMNS = (
+    "doc_id, source, native_id, state, version, raw_object, ir_object, job_id, reason, updated_at, superseded_by, superseded_on, marks"
+)
 
 
 def create(
@@ -30,10 +33,14 @@ def create(
         return ()
     for row in rows:
         _check_path(law, row)
-    audit.lock_shards(connection, [row.doc_id for row in rows])
+    series = {row.series for row in rows}
+    audit.lock_shards(connection, [*(row.doc_id for row in rows), *versions.lock(connection, series)])
     queue.name_objects(connection, [row.raw_object for row in rows])
-    ordered = sorted({row.doc_id: row for row in rows}.values(), key=lambda row: row.doc_id)
-    created = tuple(row.doc_id for row in ordered if _enter(connection, row))
+    moment = versions.received(connection, submission_id)
+    first = {row.doc_id: (place, row) for place, row in reversed(list(enumerate(rows)))}
+    ordered = sorted(first.values(), key=lambda one: one[1].doc_id)
+    created = tuple(row.doc_id for place, row in ordered if _enter(connection, row, f"{moment} {place:06}"))
+    versions.settle(connection, series)
     known = {row.doc_id for row in rows} - set(created)
     queue.emit(connection, [event for event in events if event.key not in known])
     connection.execute("UPDATE submissions SET split_at = coalesce(split_at, now()) WHERE submission_id = %s", (submission_id,))
@@ -47,12 +54,12 @@ def _check_path(law: LedgerLaw, row: NewDocument) -> None:
         old = state
 
 
-def _enter(connection: Connection, row: NewDocument) -> bool:
+def _enter(connection: Connection, row: NewDocument, received: str) -> bool:
     at = audit.now_text()
     connection.execute("INSERT INTO job_documents (job_id, doc_id) VALUES (%s, %s) ON CONFLICT DO NOTHING", (row.job_id, row.doc_id))
     inserted = connection.execute(
-        "INSERT INTO documents (doc_id, source, native_id, state, version, raw_object, job_id, reason, updated_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO documents (doc_id, source, native_id, state, version, raw_object, job_id, reason, updated_at, series, rank, received)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
         (
             row.doc_id,
             row.source,
@@ -63,9 +70,14 @@ def _enter(connection: Connection, row: NewDocument) -> bool:
             row.job_id,
             _json(row.reason),
             at,
+            row.series,
+            row.rank,
+            received,
         ),
     ).rowcount
-    if not inserted:
+    if not inserted:  # an earlier payload with it may be split later: when its bytes came first is what counts
+        older = 'UPDATE documents SET received = %s WHERE doc_id = %s AND received COLLATE "C" > %s'
+        connection.execute(older, (received, row.doc_id, received))
         return False
     old: str | None = None
     for version, state in enumerate(row.states, start=1):
@@ -77,7 +89,8 @@ def _enter(connection: Connection, row: NewDocument) -> bool:
 
 def transition(connection: Connection, law: LedgerLaw, wanted: Transition) -> LedgerRow:
     """One compare-and-set with its events; see the port for what it raises."""
-    audit.lock_shards(connection, [wanted.doc_id])
+    series = versions.series_of(connection, wanted.doc_id) if wanted.new_state == "failed" else ""
+    audit.lock_shards(connection, [wanted.doc_id, *versions.lock(connection, [series])])
     row = read(connection, wanted.doc_id, lock=True)
     if row is None:
         raise NotFound(f"{wanted.doc_id} is not in the ledger")
@@ -85,10 +98,18 @@ def transition(connection: Connection, law: LedgerLaw, wanted: Transition) -> Le
         return row
     if row.version != wanted.expected_version:
         raise Conflict(f"{wanted.doc_id} is at version {row.version} ({row.state}), not {wanted.expected_version}: read it again")
+    if wanted.expected_marks not in (None, row.marks):
+        raise MarkMoved(f"{wanted.doc_id} was superseded or came back meanwhile: read it again")
     _check_walk(law, row.state, wanted)
     queue.emit(connection, wanted.events)
     queue.name_objects(connection, [wanted.ir_object] if wanted.ir_object else [])
-    return row if row.state == wanted.new_state else _move(connection, row, wanted)
+    if row.state == wanted.new_state:
+        return row
+    moved = _move(connection, row, wanted)
+    if series:  # a document that failed leads no series
+        connection.execute("UPDATE documents SET published = false WHERE doc_id = %s", (wanted.doc_id,))
+        versions.settle(connection, [series])
+    return moved
 
 
 def _check_walk(law: LedgerLaw, state: str, wanted: Transition) -> None:
@@ -122,7 +143,8 @@ def delete(connection: Connection, doc_id: str, events: Sequence[OutboxEvent], c
 
     Payloads it came in go with it, for it stands in them; what else they brought has raw objects of its own.
     """
-    audit.lock_shards(connection, [doc_id])
+    series = versions.series_of(connection, doc_id)
+    audit.lock_shards(connection, [doc_id, *versions.lock(connection, [series])])
     row = read(connection, doc_id, lock=True)
     if row is None:
         raise NotFound(f"{doc_id} is not in the ledger")
@@ -137,6 +159,7 @@ def delete(connection: Connection, doc_id: str, events: Sequence[OutboxEvent], c
     for table in ("chunks", "extractions", "documents"):
         connection.execute(statement(f"DELETE FROM {table} WHERE doc_id = %s"), (doc_id,))  # noqa: S608 - constants only
     audit.append(connection, doc_id, "deleted", audit.now_text(), _step(row.state, "deleted", row.version, None))
+    versions.settle(connection, [series])
     named = tuple(sorted({row.raw_object, *([row.ir_object] if row.ir_object else []), *(one[0] for one in payloads)}))
     queue.emit(connection, [*events, cleanup(named)] if cleanup else events)
     return named
@@ -148,12 +171,12 @@ def read(connection: Connection, doc_id: str, *, lock: bool = False) -> LedgerRo
     return None if row is None else LedgerRow(*row)
 
 
-def page(connection: Connection, after: str, limit: int, state: str | None, source: str | None) -> Sequence[LedgerRow]:
+def page(connection: Connection, after: str, limit: int, state: str | None, source: str | None, *, superseded: bool) -> Sequence[LedgerRow]:
     query = (
         f"SELECT {_COLUMNS} FROM documents WHERE doc_id > %s AND (%s::text IS NULL OR state = %s)"  # noqa: S608 - constants only
-        " AND (%s::text IS NULL OR source = %s) ORDER BY doc_id LIMIT %s"
+        " AND (%s::text IS NULL OR source = %s) AND (superseded_by IS NOT NULL) = %s ORDER BY doc_id LIMIT %s"
     )
-    rows = connection.execute(statement(query), (after, state, state, source, source, limit))
+    rows = connection.execute(statement(query), (after, state, state, source, source, superseded, limit))
     return tuple(LedgerRow(*row) for row in rows)
 
 

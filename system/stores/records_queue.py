@@ -133,7 +133,8 @@ def job_view(connection: Connection, job_id: str) -> JobView | None:
     documents = tuple(
         JobDocument(*one)
         for one in connection.execute(
-            "SELECT j.doc_id, coalesce(d.state, 'deleted'), d.reason FROM job_documents j LEFT JOIN documents d USING (doc_id)"
+            "SELECT j.doc_id, coalesce(d.state, 'deleted'), d.reason, d.superseded_by"
+            " FROM job_documents j LEFT JOIN documents d USING (doc_id)"
             " WHERE j.job_id = %s ORDER BY j.doc_id",
             (job_id,),
         )

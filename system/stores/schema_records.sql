@@ -45,6 +45,18 @@ CREATE INDEX IF NOT EXISTS documents_by_state ON documents (state, doc_id);
 CREATE INDEX IF NOT EXISTS documents_by_raw ON documents (raw_object);
 CREATE INDEX IF NOT EXISTS documents_by_ir ON documents (ir_object);
 
+-- Versions (system.platform.lineage). Beside the state, not a state: an older version walks its steps and stays readable by its id.
+ALTER TABLE documents
+    ADD COLUMN IF NOT EXISTS series text NOT NULL DEFAULT '', -- empty: it has no versions
+    ADD COLUMN IF NOT EXISTS rank text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS received text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS published boolean NOT NULL DEFAULT false,
+    ADD COLUMN IF NOT EXISTS superseded_by text COLLATE "C",
+    ADD COLUMN IF NOT EXISTS superseded_on text,
+    ADD COLUMN IF NOT EXISTS marks int NOT NULL DEFAULT 0;
+CREATE INDEX IF NOT EXISTS documents_of_series ON documents (series) WHERE series <> '';
+CREATE INDEX IF NOT EXISTS documents_superseded ON documents (doc_id) WHERE superseded_by IS NOT NULL;
+
 CREATE TABLE IF NOT EXISTS job_documents (
     job_id text NOT NULL,
     doc_id text COLLATE "C" NOT NULL,
@@ -112,10 +124,13 @@ CREATE TABLE IF NOT EXISTS graph_batches (
     job_id text,
     payload text NOT NULL,
     payload_sha256 text NOT NULL,
-    status text NOT NULL CHECK (status IN ('staged', 'applied', 'refused')),
+    status text NOT NULL,
     staged_at timestamptz NOT NULL DEFAULT now(),
     applied_at timestamptz
 );
+ALTER TABLE graph_batches DROP CONSTRAINT IF EXISTS graph_batches_status_check;
+ALTER TABLE graph_batches
+    ADD CONSTRAINT graph_batches_status_check CHECK (status IN ('staged', 'applied', 'refused', 'withdrawn'));
 CREATE INDEX IF NOT EXISTS graph_batches_staged ON graph_batches (staged_at) WHERE status = 'staged';
 
 -- Which nodes a durable batch brings: the graph is a projection, so what exists is asked here.

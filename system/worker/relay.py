@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 import threading
 
-from system.evidence.steps import Ports, apply_late, refuse_batch
+from system.evidence.steps import Ports, apply_late, refuse_batch, sweep_superseded
 from system.platform.errors import BadInput, PlatformError, Unavailable
 from system.platform.ports import EventLog, StagedBatch
 
@@ -59,15 +59,19 @@ class Relay:
 
 
 class Applier:
-    """Applies graph batches that were staged while the graph was away, and completes their documents."""
+    """Lets the graph follow batches that were staged while it was away, and completes their documents."""
 
     def __init__(self, ports: Ports, stop: threading.Event) -> None:
         self._ports = ports
         self._stop = stop
+        self._swept = False
 
     def run(self) -> None:
         while not self._stop.wait(APPLY_POLL_S):
             try:
+                if not self._swept:
+                    sweep_superseded(self._ports)
+                    self._swept = True
                 for staged in self._ports.records.staged_batches(APPLY_LIMIT):
                     if self._stop.is_set():
                         return

@@ -23,6 +23,8 @@ TABLE: tuple[Entry, ...] = (
     Entry("document.fetched", "parser", steps.parse_document),
     Entry("document.ir_ready", "indexer", steps.index),
     Entry("document.indexed", "extract", steps.extract_and_write),
+    Entry("document.superseded", "indexer", steps.follow_mark),
+    Entry("document.restored", "indexer", steps.follow_mark),
     Entry("document.deleted", "ingest", steps.drop_deleted),
 )
 

@@ -389,7 +389,13 @@ def _deleted_event(doc_id: str, names: tuple[str, ...]) -> OutboxEvent:
 
 
 def drop_deleted(event: OutboxEvent, ports: Ports) -> Outcome:
-    """``document.deleted`` → the objects that only it named are gone; harmless when they were, or when the document came again."""
+    """``document.deleted`` → the objects that only it named are gone; harmless when they were, or when the document came again.
+
+    A step that was at work on it may have written index or graph after the deletion had looked there: its events stand before this one.
+    """
+    if ports.records.ledger_row(event.key) is None:
+        ports.search.delete_document(event.key)
+        ports.graph.remove_contribution(event.key)
     drop_objects(event.body["objects"].split(), ports)
     return Outcome.DONE
 

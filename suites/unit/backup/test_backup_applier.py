@@ -41,6 +41,13 @@ class Records:
     def put_chunks(self, doc_id: str, chunks: tuple[object, ...]) -> None:
         assert (doc_id, chunks) == ("doc:bad", ()), "only the failed document's chunks go"
 
+    def list_documents(self, _after: str, _limit: int, *, superseded: bool) -> list[LedgerRow]:
+        assert superseded, "only what the graph may not have is looked for"
+        return []
+
+    def publish(self, _doc_id: str) -> tuple[str, ...]:
+        return ()
+
     def ledger_row(self, doc_id: str) -> LedgerRow:
         return LedgerRow(doc_id, "ctgov", "n", self.states[doc_id], 7, "raw/x", None, "job", None, "now")
 

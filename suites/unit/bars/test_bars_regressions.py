@@ -34,7 +34,7 @@ class Ports:
             submission=lambda _id: submission,
             consumed=lambda _event, _id: False,
             create_documents=lambda _id, rows, events, _event: self.written.append((rows, events)),
-            ledger_row=lambda doc_id: SimpleNamespace(doc_id=doc_id, state=self.state),
+            ledger_row=lambda doc_id: SimpleNamespace(doc_id=doc_id, state=self.state, superseded_by=None),
             put_chunks=lambda doc_id, chunks: self.written.append(("chunks", doc_id, chunks)),
         )
 

@@ -34,7 +34,7 @@ _PMC: Final = re.compile(r"(PMC\d+)\.(\d{1,4})", re.IGNORECASE)
 _DOI: Final = re.compile(
     r"(?P<slash>10\.\d{4,9}/.+?)/v(?P<v1>\d{1,3})"
     r"|(?P<server>10\.(?:1101|20944|26434|31219|31234|48550|6084)/.+?)[._-]?v(?P<v2>\d{1,3})"
-    r"|(?P<open>10\.(?:12688|3310|21956)/[a-z]+\.\d+|10\.7554/elife\.\d+)\.(?P<v3>\d{1,3})",
+    r"|(?P<open>10\.(?:12688|3310|21956)/[a-z0-9]+\.\d+|10\.7554/elife\.\d+)\.(?P<v3>\d{1,3})",
     re.IGNORECASE,
 )
 _STAGES: Final[Mapping[str, int]] = {  # NISO RP-8: journal article versions

@@ -230,7 +230,8 @@ def _bring_in(ports: Ports, staged: StagedBatch, row: LedgerRow) -> Outcome | No
     """Let the graph follow a staged batch; None when it has, otherwise what became of the event."""
     try:
         if row.superseded_by is not None:
-            _out_of_graph(row.doc_id, ports)
+            ports.graph.remove_contribution(row.doc_id)
+            ports.records.graph_batch_withdrawn(row.doc_id)
         elif staged.status != "applied":
             apply_batch(ports, staged.batch, staged.payload_sha256)
     except Unavailable:
@@ -341,14 +342,16 @@ def settle(doc_id: str, ports: Ports) -> None:
 def _take_out(row: LedgerRow, ports: Ports) -> None:
     """Chunks, extraction and batch stay in the records. While the graph is away the batch stays staged, and the applier sees to it."""
     ports.search.delete_document(row.doc_id)
-    if ports.records.graph_batch(row.doc_id) is not None:
-        with contextlib.suppress(Unavailable):
-            _out_of_graph(row.doc_id, ports)
-
-
-def _out_of_graph(doc_id: str, ports: Ports) -> None:
-    ports.graph.remove_contribution(doc_id)
-    ports.records.graph_batch_withdrawn(doc_id)
+    staged = ports.records.graph_batch(row.doc_id)
+    if staged is None:
+        return
+    try:
+        ports.graph.remove_contribution(row.doc_id)
+        complete_applied(row.doc_id, ports)  # it may have been waiting for the graph: the applier will not see it any more
+        ports.records.graph_batch_withdrawn(row.doc_id)
+    except Unavailable:
+        if staged.status != "staged":  # nobody else would look for it: whoever asked tries again
+            raise
 
 
 def _bring_back(row: LedgerRow, ports: Ports) -> None:

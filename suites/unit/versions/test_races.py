@@ -8,12 +8,12 @@ import pytest
 
 from suites.unit.memory_ports import World
 from suites.unit.versions.test_arrivals import MIDDLE, NEW, OLD, ingest, standing
-from suites.unit.versions.turns import Applying, Consumer, Turns, removing
+from suites.unit.versions.turns import Applying, Consumer, Turns, outages, removing
 
 RUNS = 25
 
 
-def race(seed: int, *, consumers: int, deaths: int, remove: str = "") -> World:
+def race(seed: int, *, consumers: int, deaths: int, away: int = 0, remove: str = "") -> World:
     """The three versions, each in its own payload; ``consumers`` workers a document, for a lease may be lost; one applier."""
     world = World()
     for number, payload in enumerate([NEW, OLD, MIDDLE]):
@@ -24,6 +24,7 @@ def race(seed: int, *, consumers: int, deaths: int, remove: str = "") -> World:
             turns.add(f"{year}-{number}", Consumer(world, lambda key, year=year: f"#{year}-" in key))  # type: ignore[misc]
         turns.add(f"splitter-{number}", Consumer(world, lambda key: key.startswith("sub-")))
     turns.add("applier", Applying())
+    turns.add("graph", outages(world, "graph", away))
     if remove:
         turns.add("remover", removing(lambda: next((key for key in world.records.rows if remove in key), None)))
     turns.run()
@@ -45,6 +46,12 @@ def test_every_interleaving_ends_the_same(right: dict[str, Any], consumers: int,
     """Each document has its worker, or two of which one has lost its lease; some die in the middle of a step."""
     for seed in range(RUNS):
         assert end(race(seed, consumers=consumers, deaths=deaths)) == right, f"seed {seed}"
+
+
+def test_a_graph_that_comes_and_goes_changes_nothing(right: dict[str, Any]) -> None:
+    """Batches and withdrawals wait for it, in any order, and nobody is left waiting."""
+    for seed in range(RUNS):
+        assert end(race(seed, consumers=1, deaths=seed % 3, away=3)) == right, f"seed {seed}"
 
 
 def test_a_removal_in_the_middle_leaves_what_there_would_be_without_it() -> None:

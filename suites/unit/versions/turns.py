@@ -132,6 +132,8 @@ class _Drawn:
 
         def call(*arguments: Any, **named: Any) -> Any:
             self._worker.turns.pause(self._worker)
+            if self._name in self._worker.turns.world.away:
+                raise Unavailable(self._name, "connection refused")
             before = _fingerprint(self._worker.turns.world)
             try:
                 return value(*arguments, **named)
@@ -145,7 +147,7 @@ class _Drawn:
 def _fingerprint(world: World) -> tuple[object, ...]:
     statuses = tuple((key, batch.status) for key, batch in world.records.batches.items())
     rows = tuple((key, row.version, row.marks) for key, row in world.records.rows.items())
-    return len(world.records.outbox), rows, statuses
+    return len(world.records.outbox), rows, statuses, tuple(sorted(world.away))
 
 
 class Consumer:
@@ -185,6 +187,23 @@ class Applying:
             self._swept = False
             raise
         return bool(waiting)
+
+
+def outages(world: World, port: str, times: int) -> Callable[[steps.Ports], bool]:
+    """A port that goes and comes back so often; it is there in the end."""
+    left = 2 * times
+
+    def work(ports: steps.Ports) -> bool:
+        nonlocal left
+        if not left:
+            return False
+        for _ in range(12):  # a while of the others' calls
+            ports.objects.exists("raw/none")
+        left -= 1
+        world.away ^= {port}
+        return True
+
+    return work
 
 
 def removing(wanted: Callable[[], str | None]) -> Callable[[steps.Ports], bool]:

@@ -79,6 +79,7 @@ class Applier:
                         self._apply(staged)
             except Unavailable as error:
                 LOG.warning("applier waits: %s", error)
+                self._swept = False  # it may have been cut off between writing a batch and looking whether its document still stands
                 self._stop.wait(PAUSE_S)
             except PlatformError:
                 LOG.exception("applier")

@@ -183,7 +183,7 @@ class Applying:
             waiting = ports.records.staged_batches(32)
             for staged in waiting:
                 steps.apply_late(ports, staged)
-        except Killed:
+        except (Killed, Unavailable):
             self._swept = False
             raise
         return bool(waiting)

@@ -8,7 +8,9 @@ Exit 0 done, 1 a store is away or something could not be mended, 2 wrong usage.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import functools
 import os
 import sys
 import time
@@ -23,10 +25,13 @@ from system.deploy import backup_tables
 from system.deploy.backup_graph import GraphElement, RawGraph
 from system.deploy.backup_purges import Purge, read_purges
 from system.evidence import steps
-from system.platform.errors import BadInput, PlatformError
+from system.evidence.ir import Source
+from system.evidence.sources.versions import lineage_of
+from system.platform.errors import BadInput, NotFound, PlatformError
 from system.platform.ports import GraphBatch, NodeRef
 from system.platform.settings import Settings, load_settings
 from system.stores import graph_plan as plan
+from system.stores import records_versions
 from system.stores.graph_schema import CONTRIBUTION
 from system.stores.objects import FolderObjects
 from system.stores.postgres import Connection, Database
@@ -63,6 +68,7 @@ def reconcile(settings: Settings, say: Say, *, purges: Sequence[Purge] = (), orp
     try:
         say(f"before   {_counts(ports)}")
         say(f"purged   {_purge(ports, purges)} documents")
+        say(f"versions {_versions(records, ports)} documents entered before there were versions")
         say(f"search   {_search(records, search, ports)}")
         left = _graph(settings, records, ports, say)
         left += _objects(settings, records, say, orphan_after_s)
@@ -83,6 +89,24 @@ def _purge(ports: steps.Ports, purges: Iterable[Purge]) -> int:
             steps.delete_document(purge.doc_id, ports)
             gone += 1
     return gone
+
+
+_VERSIONLESS = (
+    "SELECT doc_id, source, native_id, raw_object FROM documents"
+    " WHERE series = '' AND source <> 'passages' AND native_id NOT LIKE 'unknown-%%' AND doc_id > %s ORDER BY doc_id LIMIT %s"
+)
+
+
+def _versions(records: Database, ports: steps.Ports) -> int:
+    """Read what documents of an older schema, or of an older backup, say of their version: what is superseded leaves the projections."""
+    adopted, after = 0, ""
+    while rows := _rows(records, _VERSIONLESS, after, PAGE):
+        for doc_id, source, native_id, raw_object in rows:
+            with contextlib.suppress(NotFound):  # a missing object is reported with the objects
+                lineage = lineage_of(Source(source), native_id, ports.objects.get(raw_object))
+                adopted += records.run(functools.partial(records_versions.adopt_alone, doc_id=doc_id, lineage=lineage))
+        after = rows[-1][0]
+    return adopted
 
 
 # --- search ---------------------------------------------------------------------------------------------------------

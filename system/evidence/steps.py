@@ -21,12 +21,10 @@ from system.evidence.chunking import chunk
 from system.evidence.extraction.assemble import extract
 from system.evidence.graph.build import document_batch
 from system.evidence.graph.incidents import REMEDY, file_difference, plain_issue
-from system.evidence.ir import Chunk, Document, Source, document_id
+from system.evidence.ir import Chunk, Document, Source
 from system.evidence.records import Extraction
 from system.evidence.sources import parse
-from system.evidence.sources.split import SplitFailure, SplitItem, split
-from system.evidence.sources.versions import lineage_of
-from system.platform.errors import BadInput, Conflict, EnginesDiffer, GateRefused, MarkMoved, NotFound, PlatformError, Unavailable
+from system.platform.errors import BadInput, Conflict, EnginesDiffer, GateRefused, MarkMoved, NotFound, Unavailable
 from system.platform.ports import (
     ChunkRow,
     DenseModel,
@@ -43,7 +41,7 @@ from system.platform.ports import (
     StagedBatch,
     Transition,
 )
-from system.platform.record_types import NewDeadLetter, NewDocument, Submission
+from system.platform.record_types import NewDeadLetter
 
 _IR_ENCODER = msgspec.json.Encoder(order="deterministic")
 _IR_DECODER = msgspec.json.Decoder(Document)
@@ -73,70 +71,6 @@ class Outcome(enum.StrEnum):
 
 
 Step = Callable[[OutboxEvent, Ports], Outcome]
-
-
-def split_submission(event: OutboxEvent, ports: Ports) -> Outcome:
-    """``submission.received`` → one ledger row a document; what cannot be split becomes one failed document each."""
-    submission_id = event.body["submission_id"]
-    submission = ports.records.submission(submission_id)
-    if submission is None or ports.records.consumed(event.event_id, submission_id):
-        return Outcome.SKIPPED
-    source = Source(submission.source)
-    rows: dict[str, NewDocument] = {}
-    put: dict[str, bytes] = {}
-    for item in _items(source, ports.objects.get(submission.raw_object)):
-        raw_name = f"raw/{hashlib.sha256(item.raw).hexdigest()}"
-        ports.objects.put(raw_name, item.raw)
-        put[raw_name] = item.raw
-        row = _new_row(source, item, raw_name, submission.job_id) if isinstance(item, SplitItem) else None
-        if row is None:
-            assert not isinstance(item, SplitItem)
-            row = _failed_row(source, item.raw, item.reason, raw_name, submission.job_id)
-        rows.setdefault(row.doc_id, row)
-    events = [_document_event("document.created", row.doc_id, 1) for row in rows.values() if row.reason is None]
-    ports.records.create_documents(submission_id, tuple(rows.values()), events, event.event_id)
-    for raw_name, raw in put.items():
-        keep_object(raw_name, raw, ports.objects)
-    return Outcome.DONE
-
-
-def _items(source: Source, payload: bytes) -> tuple[SplitItem | SplitFailure, ...]:
-    """The payload's items; a payload that cannot be used at all is one failed document, so that its job ends."""
-    try:
-        return split(source, payload)
-    except BadInput as reason:
-        return (SplitFailure(0, reason.place, reason, payload),)
-
-
-def fail_submission(event: OutboxEvent, reason: BadInput, ports: Ports) -> None:
-    """Splitting broke down for a reason of ours: the payload becomes one failed document, so that its job ends."""
-    submission = ports.records.submission(event.body["submission_id"])
-    if submission is not None:
-        source = Source(submission.source)
-        row = _failed_row(source, _payload_or_hash(submission, ports), reason, submission.raw_object, submission.job_id)
-        ports.records.create_documents(event.body["submission_id"], (row,), [], event.event_id)
-
-
-def _payload_or_hash(submission: Submission, ports: Ports) -> bytes:
-    """What a failed document is named after: the payload, or its hash where the payload itself was lost or garbled."""
-    try:
-        return ports.objects.get(submission.raw_object)
-    except Unavailable:
-        raise
-    except PlatformError:
-        return submission.sha256.encode()
-
-
-def _new_row(source: Source, item: SplitItem, raw_name: str, job_id: str) -> NewDocument:
-    doc_id = document_id(source, item.native_id, item.version, item.raw)
-    lineage = lineage_of(source, item.native_id, item.raw)
-    return NewDocument(doc_id, source.value, item.native_id, raw_name, job_id, series=lineage.series, rank=lineage.rank)
-
-
-def _failed_row(source: Source, raw: bytes, reason: BadInput, raw_name: str, job_id: str) -> NewDocument:
-    native_id = f"unknown-{hashlib.sha256(raw).hexdigest()[:12]}"
-    doc_id = document_id(source, native_id, "0", raw)
-    return NewDocument(doc_id, source.value, native_id, raw_name, job_id, ("pending", "fetching", "failed"), reason.reason())
 
 
 def fetch(event: OutboxEvent, ports: Ports) -> Outcome:
@@ -295,7 +229,7 @@ def run_again(row: LedgerRow, ports: Ports) -> LedgerRow:
     if row.state != "failed":
         return row
     walked = ("retrying", "fetching")
-    event = _document_event("document.fetched", row.doc_id, row.version + len(walked) + 1)
+    event = document_event("document.fetched", row.doc_id, row.version + len(walked) + 1)
     return ports.records.transition(Transition(row.doc_id, row.version, "fetched", (event,), via=walked))
 
 
@@ -304,7 +238,7 @@ def complete_applied(doc_id: str, ports: Ports) -> None:
     row = ports.records.ledger_row(doc_id)
     if row is not None and row.state == "indexed":
         take_over(doc_id, ports)
-        following = _document_event("document.completed", doc_id, row.version + 1)
+        following = document_event("document.completed", doc_id, row.version + 1)
         _cas(ports, Transition(doc_id, row.version, "completed", (following,), expected_marks=row.marks), Outcome.DONE)
 
 
@@ -460,7 +394,8 @@ def _row_in(event: OutboxEvent, ports: Ports, state: str) -> LedgerRow | None:
     return None
 
 
-def _document_event(topic: str, doc_id: str, version: int) -> OutboxEvent:
+def document_event(topic: str, doc_id: str, version: int) -> OutboxEvent:
+    """The event of a state that was reached; its id tells every move of the document apart."""
     return OutboxEvent(f"{topic}:{doc_id}:{version}", topic, doc_id, {"doc_id": doc_id})
 
 
@@ -473,7 +408,7 @@ def _advance(
     ir_object: str | None = None,
     marks: int | None = None,
 ) -> Outcome:
-    following = _document_event(f"document.{new_state}", row.doc_id, row.version + len(via) + 1)
+    following = document_event(f"document.{new_state}", row.doc_id, row.version + len(via) + 1)
     transition = Transition(row.doc_id, row.version, new_state, (following,), ir_object, None, event.event_id, via, marks)
     return _cas(ports, transition, Outcome.DONE)
 

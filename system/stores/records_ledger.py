@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from system.platform.errors import Conflict, MarkMoved, NotFound
+from system.platform.lineage import Lineage
 from system.platform.ports import LedgerLaw, LedgerRow, OutboxEvent, Transition
 from system.platform.record_types import NewDocument
 from system.stores import records_audit as audit
@@ -78,6 +79,7 @@ def _enter(connection: Connection, row: NewDocument, received: str) -> bool:
     if not inserted:  # an earlier payload with it may be split later: when its bytes came first is what counts
         older = 'UPDATE documents SET received = %s WHERE doc_id = %s AND received COLLATE "C" > %s'
         connection.execute(older, (received, row.doc_id, received))
+        versions.adopt(connection, row.doc_id, Lineage(row.series, row.rank))
         return False
     old: str | None = None
     for version, state in enumerate(row.states, start=1):

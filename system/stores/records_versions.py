@@ -9,7 +9,7 @@ import datetime as dt
 import zlib
 from collections.abc import Iterable
 
-from system.platform.lineage import Mark, Member, mark_event, standing
+from system.platform.lineage import Lineage, Mark, Member, mark_event, standing
 from system.stores import records_audit as audit
 from system.stores import records_queue as queue
 from system.stores.postgres import Connection
@@ -30,7 +30,7 @@ def lock(connection: Connection, series: Iterable[str]) -> tuple[str, ...]:
 
 
 def series_of(connection: Connection, doc_id: str) -> str:
-    """The document's series, which never changes; empty where it has none or is not there."""
+    """The document's series, which does not change once it has one; empty where it has none or is not there."""
     row = connection.execute("SELECT series FROM documents WHERE doc_id = %s", (doc_id,)).fetchone()
     return row[0] if row else ""
 
@@ -43,6 +43,24 @@ def received(connection: Connection, submission_id: str) -> str:
     ).fetchone()
     moment = row[0] if row else dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
     return f"{moment} {submission_id}"
+
+
+def adopt(connection: Connection, doc_id: str, lineage: Lineage) -> bool:
+    """Give a document that was entered before there were versions its place in a locked series; whether it had none."""
+    return bool(
+        connection.execute(
+            "UPDATE documents SET series = %s, rank = %s, published = (state = 'completed') WHERE doc_id = %s AND series = '' AND %s <> ''",
+            (lineage.series, lineage.rank, doc_id, lineage.series),
+        ).rowcount
+    )
+
+
+def adopt_alone(connection: Connection, doc_id: str, lineage: Lineage) -> bool:
+    """As ``adopt``, with its locks and with the marks that follow from it."""
+    audit.lock_shards(connection, [doc_id, *lock(connection, [lineage.series])])
+    adopted = adopt(connection, doc_id, lineage)
+    settle(connection, [lineage.series])
+    return adopted
 
 
 def settle(connection: Connection, series: Iterable[str]) -> None:

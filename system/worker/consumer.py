@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Self
 
-from system.evidence.steps import Ports, fail_submission, withdraw
+from system.evidence.intake import fail_submission
+from system.evidence.steps import Ports, withdraw
 from system.platform.errors import BadInput, PlatformError, Unavailable
 from system.platform.ports import EventLog, LogEntry, OutboxEvent, Transition
 from system.worker.table import Entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from system.evidence import steps
+from system.evidence import intake, steps
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Entry:
 
 
 TABLE: tuple[Entry, ...] = (
-    Entry("submission.received", "ingest", steps.split_submission),
+    Entry("submission.received", "ingest", intake.split_submission),
     Entry("document.created", "ingest", steps.fetch),
     Entry("document.fetched", "parser", steps.parse_document),
     Entry("document.ir_ready", "indexer", steps.index),

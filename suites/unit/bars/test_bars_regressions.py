@@ -13,7 +13,7 @@ import pytest
 from harness.cli.verify import check_topology
 from harness.core.errors import UsageError
 from harness.run.project import load_project
-from system.evidence import steps
+from system.evidence import intake, steps
 from system.evidence.extraction.numbers import parse_number
 from system.platform.errors import BadInput
 from system.platform.ports import OutboxEvent
@@ -46,7 +46,7 @@ EVENT = OutboxEvent("e", "submission.received", "sub", {"submission_id": "sub"})
 def test_a_payload_that_cannot_be_used_at_all_ends_its_job(payload: bytes) -> None:
     """It becomes one failed document with error, place and remedy; before, its job stayed accepted for ever."""
     ports = Ports(payload)
-    assert steps.split_submission(EVENT, ports) is steps.Outcome.DONE  # type: ignore[arg-type]
+    assert intake.split_submission(EVENT, ports) is steps.Outcome.DONE  # type: ignore[arg-type]
     ((rows, events),) = ports.written
     assert events == []
     (row,) = rows

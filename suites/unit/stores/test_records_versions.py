@@ -208,7 +208,7 @@ def _fail(records: Store, doc_id: str) -> None:
 
 
 def test_a_ledger_made_before_there_were_versions_is_taken_over(database_url: str, home, records: Store) -> None:  # type: ignore[no-untyped-def]
-    """Its rows get the columns, stand, and its batches may be withdrawn."""
+    """Its rows get the columns and stand until their version is read, as when they are sent again; its batches may be withdrawn."""
     password = (home / "secrets" / "records_password").read_text()
     columns = ("series", "rank", "received", "published", "superseded_by", "superseded_on", "marks")
     enter(records, "2020")
@@ -224,7 +224,12 @@ def test_a_ledger_made_before_there_were_versions_is_taken_over(database_url: st
     again.ensure_schema()
     assert row(again, "2020").superseded_by is None
     assert again.counts()["documents"] == 1
+    walked = Transition(doc("2020"), row(again, "2020").version, "completed")
+    again.transition(walked)
     enter(again, "2022")
     again.publish(doc("2022"))
+    assert row(again, "2020").superseded_by is None, "nobody has read its version yet"
+    again.create_documents("more", [NewDocument(doc("2020"), "ctgov", "NCT1", "raw/x", "job-more", series="ctgov:NCT1", rank="2020")], [])
+    assert row(again, "2020").superseded_by == doc("2022")
     with psycopg.connect(database_url, password=password, autocommit=True) as connection:
         connection.execute("UPDATE graph_batches SET status = 'withdrawn'")

@@ -11,7 +11,7 @@ import pytest
 from suites.unit.memory_ports import Killed, World
 from suites.unit.versions.payloads import article, citation, dated, label, study
 from suites.unit.worker.conftest import Worker
-from system.evidence import steps
+from system.evidence import intake, steps
 
 NCT = "NCT93000021"
 OLD, MIDDLE, NEW = (
@@ -181,7 +181,7 @@ def test_a_payload_split_late_keeps_the_place_of_its_receipt() -> None:
             world.receive("ctgov", payload, str(number))
         received = list(world.records.outbox)
         for number in order:
-            assert steps.split_submission(received[number], world.ports()) is steps.Outcome.DONE
+            assert intake.split_submission(received[number], world.ports()) is steps.Outcome.DONE
         _run(Worker(world), lambda: None)
         assert standing(world) == right
 
@@ -191,7 +191,7 @@ def test_a_newer_version_that_cannot_be_used_supersedes_nothing() -> None:
     world = ingest([OLD])
     older = ids(world, "2020-02-02")
     world.receive("ctgov", NEW, "new")
-    steps.split_submission(world.records.outbox[-1], world.ports())
+    intake.split_submission(world.records.outbox[-1], world.ports())
     newest = ids(world, "2022-02-02")
     world.gate.refuses = {newest}
     _run(Worker(world), lambda: None)

@@ -9,7 +9,7 @@ import pytest
 
 from suites.unit.memory_ports import World
 from suites.unit.versions.test_arrivals import NEW, OLD, ids, ingest
-from system.evidence import steps
+from system.evidence import intake, steps
 from system.platform.errors import Unavailable
 from system.platform.ports import OutboxEvent
 from system.worker.table import TABLE
@@ -46,7 +46,7 @@ def meeting() -> tuple[World, str, str]:
     """The newer one completed alone, the older received and not split yet."""
     world = ingest([NEW])
     world.receive("ctgov", OLD, "old")
-    steps.split_submission(world.records.outbox[-1], world.ports())
+    intake.split_submission(world.records.outbox[-1], world.ports())
     return world, ids(world, "2020-02-02"), ids(world, "2022-02-02")
 
 
@@ -54,14 +54,14 @@ def alone() -> tuple[World, str]:
     """The older one alone, received and split."""
     world = World()
     world.receive("ctgov", OLD, "old")
-    steps.split_submission(world.records.outbox[0], world.ports())
+    intake.split_submission(world.records.outbox[0], world.ports())
     return world, ids(world, "2020-02-02")
 
 
 def newer_stands(world: World) -> None:
     """A newer version is taken in and published by another worker, to its end."""
     world.receive("ctgov", NEW, "new")
-    steps.split_submission(world.records.outbox[-1], world.ports())
+    intake.split_submission(world.records.outbox[-1], world.ports())
     newest = ids(world, "2022-02-02")
     STEPS["document.indexed"](until(world, newest, "document.indexed"), world.ports())
 

@@ -140,16 +140,7 @@ def extract_and_write(event: OutboxEvent, ports: Ports) -> Outcome:
         return _advance(event, ports, row, (), "completed")
     document = load_ir(row, ports.objects)
     try:
-        extraction = extract(document, ports.objects.get(row.raw_object))
-        batch = document_batch(document, ports.records.chunks_of(row.doc_id), extraction)
-        ports.gate.check(batch, _known_nothing)
-    except GateRefused as refused:
-        _dead_letter(ports, row.doc_id, batch, refused)
-        reason = BadInput(str(refused), refused.issues[0].path, "see the dead letter; correct the document and ingest it again")
-        return _fail(event, ports, row, (), reason)
-    except EnginesDiffer as found:
-        letter = file_difference(ports.records, batch, found)
-        return _fail(event, ports, row, (), BadInput(str(found), f"dead letter {letter}", REMEDY))
+        extraction, batch = _gated(document, row, ports)
     except BadInput as error:
         return _fail(event, ports, row, (), error)
     ports.records.put_extractions(row.doc_id, extraction)
@@ -158,6 +149,22 @@ def extract_and_write(event: OutboxEvent, ports: Ports) -> Outcome:
         return unfinished
     take_over(row.doc_id, ports)
     return _advance(event, ports, row, (), "completed", marks=row.marks)
+
+
+def _gated(document: Document, row: LedgerRow, ports: Ports) -> tuple[Extraction, GraphBatch]:
+    """What a document states, and its batch, which passed the gate; ``BadInput`` where it did not: its dead letter is kept then."""
+    extraction = extract(document, ports.objects.get(row.raw_object))
+    batch = document_batch(document, ports.records.chunks_of(row.doc_id), extraction)
+    try:
+        ports.gate.check(batch, _known_nothing)
+    except GateRefused as refused:
+        _dead_letter(ports, row.doc_id, batch, refused)
+        remedy = "see the dead letter; correct the document and ingest it again"
+        raise BadInput(str(refused), refused.issues[0].path, remedy) from refused
+    except EnginesDiffer as found:
+        letter = file_difference(ports.records, batch, found)
+        raise BadInput(str(found), f"dead letter {letter}", REMEDY) from found
+    return extraction, batch
 
 
 def _bring_in(ports: Ports, staged: StagedBatch, row: LedgerRow) -> Outcome | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import graphlib
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.topology.document import Item, read_document
 from harness.topology.errors import ProfileUnavailable
 from harness.topology.model import HealthCheck, RestartPolicy, Service, Topology, unknown_word
-from harness.topology.variables import STACK_VARIABLES, variables_in
+from harness.topology.variables import STACK_VARIABLES, BadReference, Reference, parse, variables_in
 
 _TOP_KEYS = ("name", "services", "secrets", "volumes")
 _CONTAINER_KEYS = ("image", "entrypoint", "volumes")  # meaningful to a container engine only
@@ -36,7 +36,9 @@ _SERVICE_KEYS = (
 )
 _CHECK_KEYS = ("test", "interval", "timeout", "retries", "start_period", "start_interval")
 _PROFILE_KEYS = ("command", "health", "environment")
-_PORT = re.compile(r"127\.0\.0\.1:\$\{(?P<name>[A-Z][A-Z0-9_]*_PORT)(:-\d+)?\}:\d+(/tcp)?")
+_PORT_NAME = re.compile(r"[A-Z][A-Z0-9_]*_PORT")
+_CONTAINER_PORT = re.compile(r":\d+(/tcp)?")
+_VARIABLE_NAME = re.compile(r"[^=\x00]+")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h)")
 _UNIT_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _RESTART = re.compile(r"(no|always|unless-stopped|on-failure)(?::(\d+))?")
@@ -48,6 +50,7 @@ def load_topology(path: Path, profile: str, project_root: Path) -> Topology:
     Raises ``TopologyError`` with file and line for anything not understood, ``ProfileUnavailable`` where a service has no such profile.
     """
     document = read_document(path)
+    _check_references(document)
     top = document.mapping()
     for key, item in top.items():
         if key not in _TOP_KEYS and not key.startswith("x-"):  # x- at the top holds anchors only
@@ -76,10 +79,12 @@ def _service(name: str, entry: Item, profile: str, ports: tuple[str, ...], secre
     parts = chosen.only(_PROFILE_KEYS, "profile")
     if "command" not in parts or not parts["command"].items():
         raise chosen.error(f"profile {profile!r} of {name!r} has no command", "add 'command: [program, argument, …]'")
+    environment, inherited = _environment(parts.get("environment"))
     return Service(
         name=name,
         command=parts["command"].texts(),
-        environment={key: item.text() for key, item in parts["environment"].mapping().items()} if "environment" in parts else {},
+        environment=environment,
+        inherited=inherited,
         health=_health(keys.get("healthcheck"), parts.get("health")),
         restart=_restart(keys.get("restart")),
         depends_on=_dependencies(keys.get("depends_on")),
@@ -88,6 +93,21 @@ def _service(name: str, entry: Item, profile: str, ports: tuple[str, ...], secre
         stop_signal=_stop_signal(keys.get("stop_signal")),
         stop_grace_s=_seconds(keys.get("stop_grace_period"), 10.0),
     )
+
+
+def _environment(item: Item | None) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Values by name, and the names without a value: those are taken from the environment of whoever starts, or stay unset."""
+    if item is None or item.empty:
+        return {}, ()
+    if isinstance(item.value, dict):
+        pairs = {key: None if value.empty else value.text() for key, value in item.value.items()}
+    else:  # lines of NAME=value; the last one of a name counts
+        lines = [entry.text().partition("=") for entry in item.items()]
+        pairs = {name: text if equals else None for name, equals, text in lines}
+    for name in pairs:
+        if not _VARIABLE_NAME.fullmatch(name):
+            raise item.error(f"{name!r} cannot be the name of a variable", "write NAME: value, or - NAME=value")
+    return {name: text for name, text in pairs.items() if text is not None}, tuple(name for name, text in pairs.items() if text is None)
 
 
 def _profile(name: str, entry: Item, profile: str) -> Item:
@@ -138,15 +158,17 @@ def _dependencies(item: Item | None) -> tuple[str, ...]:
 
 
 def _ports(item: Item | None) -> tuple[str, ...]:
-    names = []
-    for entry in item.items() if item else ():
-        found = _PORT.fullmatch(entry.text())
-        if found is None:
-            raise entry.error(
-                f"port {entry.text()!r} is not supported", "write '127.0.0.1:${NAME_PORT:-8000}:8000' (loopback, port by variable)"
-            )
-        names.append(found["name"])
-    return tuple(names)
+    return tuple(_port(entry) for entry in item.items()) if item else ()
+
+
+def _port(entry: Item) -> str:
+    """The variable of ``127.0.0.1:${NAME_PORT}:8000``; what its reference says for an unset variable is for container engines."""
+    match parse(entry.text()):
+        case ("127.0.0.1:", Reference(name, operator), container) if (
+            isinstance(container, str) and _PORT_NAME.fullmatch(name) and _CONTAINER_PORT.fullmatch(container) and "+" not in operator
+        ):
+            return name
+    raise entry.error(f"port {entry.text()!r} is not supported", "write '127.0.0.1:${NAME_PORT:-8000}:8000' (loopback, port by variable)")
 
 
 def _secrets(item: Item | None, declared: tuple[str, ...]) -> tuple[str, ...]:
@@ -184,13 +206,27 @@ def _count(item: Item | None, default: int) -> int:
 
 
 def _check_variables(item: Item, known: frozenset[str]) -> None:
-    if isinstance(item.value, str):
-        for name in variables_in(item.value):
+    """Only variables of the stack: one of the machine would make two stacks of one file differ, and a misspelt one would be its default."""
+    for scalar, text in _scalars(item):
+        for name in variables_in(text):
             if name not in known:
-                raise unknown_word(name, "variable", known, f"{item.file}:{item.line}")
+                raise unknown_word(name, "variable", known, f"{scalar.file}:{scalar.line}")
+
+
+def _check_references(item: Item) -> None:
+    for scalar, text in _scalars(item):
+        try:
+            parse(text)
+        except BadReference as error:
+            raise scalar.error(str(error), "write ${NAME}, ${NAME:-default}, or $$ for a dollar") from None
+
+
+def _scalars(item: Item) -> Iterator[tuple[Item, str]]:
+    if isinstance(item.value, str):
+        yield item, item.value
         return
     for child in item.value.values() if isinstance(item.value, dict) else item.value:
-        _check_variables(child, known)
+        yield from _scalars(child)
 
 
 def _order(place: Item, services: Mapping[str, Service]) -> list[str]:

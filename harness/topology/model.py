@@ -37,12 +37,16 @@ class RestartPolicy(msgspec.Struct, frozen=True):
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """One process of the system in one profile. ``ports`` are names of variables; the first is the service's own port."""
+    """One process of the system in one profile. ``ports`` are names of variables; the first is the service's own port.
+
+    ``inherited`` are variables without a value: set as where the stack is started, unset where they are not set there.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str]
     health: HealthCheck
+    inherited: tuple[str, ...] = ()
     restart: RestartPolicy = RestartPolicy()
     depends_on: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()

@@ -134,6 +134,7 @@ class Supervisor:
             "PYTHONPATH": os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self._folder / "tmp"),
+            **{name: os.environ[name] for name in service.inherited if name in os.environ and name not in service.environment},
             **service.environment,
             "EH_STACK_ID": self._request.stack_id,
             "EH_SERVICE": service.name,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from harness.cli.stack import chosen_stack, project_argument
 from harness.core.errors import UsageError
 from harness.run.commands import platform_command
 from harness.run.project import load_project
-from harness.topology.stack import Stack
 
 
 def arguments(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("folder", help="a new folder for the backup" if name == "backup" else "the folder of a backup")
-    parser.add_argument("--stack", default=None, help="stack id (default: the newest)")
+    parser.add_argument("--stack", default=None, help="stack id (default: the newest of this project)")
+    project_argument(parser)
     parser.add_argument("--key-file", default="", metavar="F", help="the key the backup is authenticated with (default: the stack's own)")
     if name == "restore":
         parser.add_argument("--adopt", action="store_true", help="take the backup of another platform")
@@ -22,10 +23,8 @@ def arguments(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 def execute(namespace: argparse.Namespace) -> int:
-    project = load_project()
-    stack = Stack.find(namespace.stack)
-    if stack is None:
-        raise UsageError("no stack of yours is running", remedy="start one with `harness up`")
+    stack = chosen_stack(namespace.stack, namespace.project)
+    project = load_project(stack.project)
     table = project.configuration.commands.get(namespace.command)
     if table is None:
         raise UsageError(f"harness.toml has no command {namespace.command!r}", remedy=f"add it under [commands.{namespace.command}]")

@@ -19,7 +19,7 @@ from harness.core.units import Duration
 from harness.load.publish import live
 from harness.plugin.hooks import Brought
 from harness.plugin.progress import Progress
-from harness.plugin.session import Session, project_publishers, project_requirements
+from harness.plugin.session import Session, SystemGone, project_publishers, project_requirements
 from harness.run.project import FILE, Project, load_project
 from harness.run.registry import Registry
 from harness.run.run import FinishedRun, Run
@@ -60,6 +60,8 @@ def closed(session: Session, work: Callable[[], bool | None]) -> tuple[FinishedR
             interrupts.seen = bool(work()) or interrupts.seen
         except KeyboardInterrupt:
             interrupts.seen = True
+        except SystemGone:
+            pass  # a finding: it stands in the journal
         except Exception:
             session.close("error")
             raise

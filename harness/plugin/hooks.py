@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from harness.run.owned import OwnedStack
     from harness.run.protocols import Emitter, Target
 
+pytest_plugins = ("harness.plugin.losses",)
+
 SESSION = pytest.StashKey[Session]()
 STATE = pytest.StashKey["ItemState"]()
 LAYERS = pytest.StashKey["LayerFrame"]()

@@ -12,11 +12,13 @@ from pathlib import Path
 import msgspec
 
 from harness.core import jsonio
-from harness.core.errors import Blocked, HarnessError
+from harness.core.errors import Blocked, HarnessError, UsageError
+from harness.core.text import clean, outside
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
 from harness.journal.events import DataSet, EvidenceCaptured, Measured, Note, TestOutcome
 from harness.load.publish import live
+from harness.plugin.interruption import Interruption
 from harness.report.publish import publishers
 from harness.run.judge import judge_trial
 from harness.run.owned import OwnedStack
@@ -28,7 +30,7 @@ from harness.run.view import FolderView
 from harness.scenario.loader import load_scenario
 from harness.scenario.model import Scenario
 from harness.topology.compose import load_topology
-from harness.topology.errors import TopologyError
+from harness.topology.errors import MachineLacks, ProfileUnavailable, StackGone, StartFailed, TopologyError
 from harness.topology.stack import Stack
 from harness.traceability.publish import matrix_publisher
 from harness.traceability.registry import requirement_ids
@@ -43,6 +45,13 @@ class NotPassed(Exception):
     def __init__(self, verdict: Verdict, detail: str) -> None:
         super().__init__(f"{verdict}: {detail}")
         self.verdict = verdict
+
+
+class SystemGone(NotPassed):
+    """The judged system did not come up, or was lost: whatever needs it has FAILED, and is not tried again."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Verdict.FAIL, detail)
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -80,31 +89,58 @@ class Session:
         self.trials_of_test: list[str] = []
         self._announce = announce
         self._owned: OwnedStack | None = None
-        self._failed: Blocked | None = None
+        self._failed: HarnessError | NotPassed | None = None
+        self._main = Interruption()
+        self.down = ""  # why it did not come up, with the last lines of the log
+        self.lost = ""  # why the system that had come up is gone
         run.configuration = project.tables
         live.listen(run, project.tables)
 
     def target(self) -> Target:
-        """The judged system's address; starts it on first use. ``Blocked`` when it did not come up, also the second time."""
+        """The judged system's address; starts it on first use.
+
+        ``Blocked`` where this machine lacks something, ``SystemGone`` where it did not come up or was lost: also the second time.
+        """
         if self._failed is not None:
             raise self._failed
         if self.run.target is None:
             try:
                 self._bring_up()
-            except (TopologyError, Blocked) as error:
+            except (ProfileUnavailable, MachineLacks, Blocked) as error:
+                self._say_that_nothing_was_judged(Verdict.BLOCKED, str(error))
                 self._failed = Blocked(str(error))
-                self._say_that_nothing_was_judged(str(error))
+                raise self._failed from None
+            except (StartFailed, StackGone) as error:
+                self._say_that_nothing_was_judged(Verdict.FAIL, str(error))
+                self.down = str(error)
+                self._failed = SystemGone(f"the system did not come up: {self.down.splitlines()[0]}")
+                raise self._failed from None
+            except TopologyError as error:
+                self._failed = UsageError(error.error, file=error.place, remedy=error.remedy)
+                self._say_that_nothing_was_judged(Verdict.ERROR, str(self._failed))
                 raise self._failed from None
         assert self.run.target is not None
         return self.run.target
 
-    def _say_that_nothing_was_judged(self, reason: str) -> None:
+    def _say_that_nothing_was_judged(self, verdict: Verdict, reason: str) -> None:
         """Without the system a run cannot PASS on the few tests that need none: this row is never taken out before merging."""
         self.run.journal.emit(
             TestOutcome(
-                node=SYSTEM_UP, layer="system", verdict=Verdict.BLOCKED, duration_s=0.0, detail=reason, title=SYSTEM_UP, optional=False
+                node=SYSTEM_UP, layer="system", verdict=verdict, duration_s=0.0, detail=outside(reason), title=SYSTEM_UP, optional=False
             )
         )
+        self._announce(clean(f"{verdict}: {SYSTEM_UP}: {reason}"))
+
+    def _lose(self, cause: str) -> None:
+        """In the thread that watches the stack: nothing waits any longer. A trial ends by the event itself."""
+        self.lost = cause
+        self._failed = SystemGone(f"the system is gone: {cause}")
+        self._announce(clean(f"FAIL: the system is gone: {cause}"))
+        self._main.interrupt(f"the system is gone: {cause}")
+
+    def interruptible(self) -> contextlib.AbstractContextManager[None]:
+        """The work inside, in the main thread, ends with a failure when the system is lost; a trial in it ends in its own way."""
+        return self._main.allowed()
 
     def stack(self) -> OwnedStack:
         """The run's own stack; ``Blocked`` when the target is somebody else's."""
@@ -133,7 +169,8 @@ class Session:
             model_cache_dir=vector_cache(),
             deadline_s=Duration.parse(topology_table.start_deadline).seconds,
         )
-        self._owned = OwnedStack(stack, self.run.journal)
+        self._owned = OwnedStack(stack, self.run.journal, self._lose)
+        self.run.journal.observe(self._owned.see)
         keys = {role: self._owned.secret(name) for role, name in table.keys.items()}
         base_url = table.base_url.rstrip("/") or self._owned.url(table.service)
         self.run.attach(Target(base_url, keys, table.key_header), self._owned, self._capabilities())
@@ -156,8 +193,9 @@ class Session:
         """Run a scenario as a trial and judge it from the run folder."""
         scenario = self.load(path)
         self.target()
-        self.prepare(scenario)
-        result = run_trial(self.run, scenario, layer)
+        with self._main.suspended():
+            self.prepare(scenario)
+            result = run_trial(self.run, scenario, layer)
         self.trials_of_test.append(result.trial)
         rows, verdict = judge_trial(self.run.folder, self.run.registry, result.trial)
         return Trial(result, rows, verdict)

@@ -26,7 +26,7 @@ from harness.thresholds.grammar import Threshold, parse_threshold
 
 CERTIFICATE = "certificate"
 COMPLETED = CheckUse(id="trial_completed", checker="trial_completed", parameters={})
-RUN_WIDE = ("tests", "layers")
+RUN_WIDE = ("tests", "layers", "exits")
 NOT_JUDGED = "interrupted before the trials were judged"  # the detail of such a run's end
 
 

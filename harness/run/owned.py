@@ -1,17 +1,23 @@
-"""A stack that this run started, as drivers see it; the supervisor's own signals are mirrored into the journal."""
+"""A stack that this run started, as drivers see it; the supervisor's own signals are mirrored into the journal.
+
+It is watched as well: a supervisor that dies or stands still, a service that is down for good or hangs while no fault is under way, end
+whatever waits for the system, with the cause.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.journal.events import ServiceChanged
+from harness.journal.events import Event, ServiceChanged, ServiceExited, ServiceHung, StackLost, StackWatched
+from harness.run.planned import PlannedFaults
 from harness.run.protocols import Emitter
-from harness.topology.errors import TopologyError
+from harness.topology.errors import StackGone, TopologyError
 from harness.topology.model import ServiceStatus, SupervisorEvent
+from harness.topology.processes import exit_text
 from harness.topology.stack import Stack
 
 POLL_S = 0.1
@@ -35,14 +41,24 @@ class OwnedStatus:
 class OwnedStack:
     """Implements ``StackControl`` over a stack of this run; ``close`` stops the stack and the mirror."""
 
-    def __init__(self, stack: Stack, journal: Emitter) -> None:
+    def __init__(self, stack: Stack, journal: Emitter, lost: Callable[[str], None] = lambda _cause: None) -> None:
+        """``lost(cause)`` is called once, in a thread of its own, when nothing more can be judged."""
         self._stack = stack
         self._journal = journal
+        self._call_lost, self._lost = lost, False
+        self._planned = PlannedFaults()
         self._seen = 0
+        self._stopping = False  # the supervisor says so: what ends from now on ends with it
         self._lock = threading.Lock()
         self._done = threading.Event()
+        services = tuple(status.name for status in stack.services())
+        journal.emit(StackWatched(services=services, at_ns=time.monotonic_ns()))
         self._thread = threading.Thread(target=self._mirror, name="stack-mirror", daemon=True)
         self._thread.start()
+
+    def see(self, event: Event) -> None:
+        """Every event of the run, right after it was written: which faults are under way."""
+        self._planned.see(event, time.monotonic_ns())
 
     @property
     def stack_id(self) -> str:
@@ -81,22 +97,76 @@ class OwnedStack:
     def close(self) -> None:
         """Stop the stack; the last events are mirrored first. Harmless when it is gone already."""
         self._done.set()
-        self._thread.join(timeout=5.0)
-        with contextlib.suppress(TopologyError):
-            self._take()
+        self._thread.join(timeout=7.0)
+        self._look()
+        while self._stack.standing and not self._lost:
+            self._look()
+            time.sleep(POLL_S)
         self._stack.stop()
 
     def _mirror(self) -> None:
-        while not self._done.wait(POLL_S):
-            with contextlib.suppress(TopologyError):
+        while not self._done.wait(POLL_S) and not self._lost:
+            self._look()
+
+    def _look(self) -> None:
+        if self._lost:
+            return
+        problem = self._stack.problem()
+        if problem:
+            self._lose(problem)
+        elif not self._stack.standing:
+            try:
                 self._take()
+            except StackGone as error:
+                self._lose(error.error)
+            except TopologyError:
+                pass  # it answered, if only to refuse
 
     def _take(self) -> None:
         with self._lock:
             for event in self._stack.events(self._seen):
                 self._seen = event.sequence
-                if event.kind.startswith(_PREFIX):
+                if event.kind == "supervisor_stopping" and not self._stopping:
+                    self._stopping = True
+                    if not self._lost:
+                        self._lose(f"the supervisor ended: {event.detail}")
+                if event.kind.startswith(_PREFIX) and not self._stopping:
                     self._journal.emit(_changed(event))
+                    self._judge(event)
+
+    def _judge(self, event: SupervisorEvent) -> None:
+        """Journal what the checker ``exits`` looks at, and end the waiting where nothing brings the service back."""
+        if event.kind == "service_exited":
+            exited = _exited(event)
+            self._journal.emit(exited)
+            if exited.final and not exited.expected and not self._planned.covers(exited.at_ns):
+                self._lose(f"{event.service} has ended by itself ({exited.how}) and nothing starts it again", event.service)
+        elif event.kind == "service_silent":
+            hung = ServiceHung(
+                service=event.service, pid=event.pid or 0, at_ns=event.monotonic_ns, detail=event.detail, last_lines=event.last_lines
+            )
+            self._journal.emit(hung)
+            if not self._planned.covers(hung.at_ns):
+                self._lose(f"{event.service} hangs: {event.detail}", event.service)
+
+    def _lose(self, cause: str, service: str = "") -> None:
+        if self._lost:
+            return
+        self._lost = True
+        self._journal.emit(StackLost(cause=cause, service=service, at_ns=time.monotonic_ns()), sync=True)
+        self._call_lost(cause)
+
+
+def _exited(event: SupervisorEvent) -> ServiceExited:
+    return ServiceExited(
+        service=event.service,
+        pid=event.pid or 0,
+        at_ns=event.monotonic_ns,
+        how=exit_text(event.exit_code or 0),
+        final=event.final,
+        expected=event.expected,
+        last_lines=event.last_lines,
+    )
 
 
 def _changed(event: SupervisorEvent) -> ServiceChanged:

@@ -36,6 +36,7 @@ BUILT_IN: Mapping[Reference, str] = {
     Reference("checker", "tests"): "harness.run.builtin:Tests",
     Reference("checker", "layers"): "harness.run.builtin:Layers",
     Reference("checker", "trial_completed"): "harness.run.builtin:TrialCompleted",
+    Reference("checker", "exits"): "harness.run.exits:UnplannedExits",
 }
 
 

@@ -13,7 +13,7 @@ from harness.core import jsonio
 from harness.core.clock import NS_PER_S
 from harness.core.errors import Blocked
 from harness.core.text import outside
-from harness.journal.events import Event, StepFinished, StepStarted, TrialBlocked, TrialFinished, TrialStarted, Window
+from harness.journal.events import Event, StackLost, StepFinished, StepStarted, TrialBlocked, TrialFinished, TrialStarted, Window
 from harness.run.context import TrialClock, step_context
 from harness.run.monitors import Watch, online
 from harness.run.protocols import Monitor
@@ -137,6 +137,8 @@ class Execution:
         """Every event of the run, right after it was written."""
         if isinstance(event, Window) and (event.trial, event.kind) == (self._trial, "phase"):
             self._said.add(event.name)
+        if isinstance(event, StackLost):
+            self._end("stopped", event.cause)
         if self._watch is not None:
             self._watch(event)
 

@@ -21,5 +21,9 @@ class StartFailed(TopologyError):
     """A service did not come up; the message carries the last lines of its log and where the log is."""
 
 
+class MachineLacks(StartFailed):
+    """The system cannot be started for want of something of this machine (a program, a package, a port): to be reported as BLOCKED."""
+
+
 class StackGone(TopologyError):
     """The supervisor of this stack does not answer any more."""

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from harness.topology import ports
-from harness.topology.errors import TopologyError
+from harness.topology.errors import MachineLacks, TopologyError
 from harness.topology.model import StackInfo
 from harness.topology.processes import kill_marked
 from harness.topology.wire import decode
@@ -32,7 +32,7 @@ _OLD_LOG_S = 86_400.0
 def create_stack_folder(base: Path, stack_id: str) -> Path:
     """``base/eh-<uid>-<stack_id>`` with its parts; as root others may pass through it (engines drop to uids of their own)."""
     root = os.geteuid() == 0
-    folder = base / f"eh-{os.getuid()}-{stack_id}"
+    folder = stack_folder(base, stack_id)
     try:
         for path, mode in (
             (folder, 0o711 if root else 0o700),
@@ -45,10 +45,14 @@ def create_stack_folder(base: Path, stack_id: str) -> Path:
             path.mkdir()
             path.chmod(mode)  # mkdir's mode is cut by the umask
     except OSError as error:
-        raise TopologyError(
+        raise MachineLacks(
             f"the stack's folder cannot be made: {error.strerror}", str(folder), "set TMPDIR to a folder you may write"
         ) from error
     return folder
+
+
+def stack_folder(base: Path, stack_id: str) -> Path:
+    return base / f"eh-{os.getuid()}-{stack_id}"
 
 
 def hold_lock(folder: Path) -> int:
@@ -58,9 +62,12 @@ def hold_lock(folder: Path) -> int:
     return descriptor
 
 
-def write_secrets(folder: Path, names: Iterable[str]) -> None:
-    for name in names:
-        write_private(folder / name, secrets.token_hex(24).encode())
+def write_secrets(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """A file of random text for each name; what stands in which."""
+    made = {name: secrets.token_hex(24) for name in names}
+    for name, text in made.items():
+        write_private(folder / name, text.encode())
+    return made
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -76,7 +83,7 @@ def socket_path(folder: Path, stack_id: str) -> Path:
     for place in (folder / "ctl.sock", Path(tempfile.gettempdir()) / f"eh-{stack_id}.sock"):
         if len(os.fsencode(place)) < _LONGEST_SOCKET_PATH:
             return place
-    raise TopologyError("the path of the control socket is too long", str(folder), "set TMPDIR to a shorter path")
+    raise MachineLacks("the path of the control socket is too long", str(folder), "set TMPDIR to a shorter path")
 
 
 def remove_folder(folder: Path) -> None:
@@ -107,25 +114,41 @@ def read_info(folder: Path) -> StackInfo:
         raise TopologyError(f"is not the folder of a stack: {error}", str(folder), "name a folder that `harness up` printed") from error
 
 
-def sweep(base: Path) -> None:
-    """End run-owned stacks whose supervisor is dead: their processes, then their folders. Living and kept ones stay."""
+def end_remains(stack_id: str, folder: Path, socket: Path | None = None, *, keep: bool = False) -> None:
+    """End what is left of a stack whose supervisor is dead: its processes, its socket, its folder (of a kept one the secrets)."""
+    kill_marked(stack_id, {os.getpid()})
+    if socket is not None:
+        socket.unlink(missing_ok=True)
+    remove_folder(folder / "secrets" if keep else folder)
+
+
+def sweep(base: Path) -> list[str]:
+    """End stacks whose supervisor is dead, whoever started them; the names of their folders. The living stay, and what was to be kept."""
     ports.sweep()
     for log in base.glob("eh-failed-*.log"):
         with contextlib.suppress(OSError):
             if time.time() - log.stat().st_mtime > _OLD_LOG_S:
                 log.unlink()
-    for folder in base.glob(f"eh-{os.getuid()}-*"):
-        lock = folder / _LOCK_FILE
-        with contextlib.suppress(OSError, TopologyError):
-            if not lock.exists() or time.time() - folder.stat().st_mtime < _YOUNG_S:
-                continue  # not ours, or being made just now
-            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its supervisor lives
-                info = read_info(folder)
-                if info.owner == "run" and not info.keep:
-                    kill_marked(info.stack_id, {os.getpid()})
-                    info.socket.unlink(missing_ok=True)
-                    remove_folder(folder)
-            finally:
-                os.close(descriptor)
+    return [folder.name for folder in base.glob(f"eh-{os.getuid()}-*") if _swept(folder)]
+
+
+def _swept(folder: Path) -> bool:
+    lock = folder / _LOCK_FILE
+    with contextlib.suppress(OSError, TopologyError):
+        young = time.time() - folder.stat().st_mtime < _YOUNG_S
+        if not lock.exists() or (young and not (folder / INFO_FILE).exists()):
+            return False  # not ours, or being made just now
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its supervisor lives
+            if not (folder / INFO_FILE).exists():  # it died while it made the folder
+                remove_folder(folder)
+                return True
+            info = read_info(folder)
+            if info.keep and not info.secrets_dir.exists():
+                return False
+            end_remains(info.stack_id, folder, info.socket, keep=info.keep)
+        finally:
+            os.close(descriptor)
+        return True
+    return False

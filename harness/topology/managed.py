@@ -11,17 +11,36 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness.topology.events import EventLog
+from harness.topology.lacking import absent_program, lack, oom_kills
 from harness.topology.model import HealthCheck, Service, ServiceStatus, State
-from harness.topology.probe import ask_command, ask_http, ask_port, last_words
-from harness.topology.processes import Children, kill_group, kill_orphans, signal_tree, spawn, start_time
+from harness.topology.probe import Silence, ask_command, ask_http, ask_port, last_words
+from harness.topology.processes import (
+    Children,
+    cpu_seconds,
+    exit_text,
+    kill_group,
+    kill_orphans,
+    signal_tree,
+    spawn,
+    stands_still,
+    start_time,
+)
 
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 5.0
 _START_ATTEMPTS = 5
 _ALIVE_IS_HEALTHY_AFTER_S = 0.5  # for a service without a health check
+_STOPPED_S = 2.0  # how long a process may stand still that nobody stopped by asking for it
+_PULSE_S, _SILENT_S = 1.5, 6.5  # a service that answered once and then leaves a question open for so long hangs
+_BUSY_SHARE = 0.05  # of a processor: who works more than that is slow, and does not hang
+_LINES = 12
 
 
 class Managed:
-    """The life of one service. ``failed`` is called once when it cannot come up the first time."""
+    """The life of one service.
+
+    ``failed(reason, lacking)`` is called when it cannot come up, or is down for good: only whoever starts the stack cares.
+    ``cleaned`` takes secrets out of what is shown of its log.
+    """
 
     def __init__(
         self,
@@ -33,7 +52,8 @@ class Managed:
         environment: Mapping[str, str],
         children: Children,
         events: EventLog,
-        failed: Callable[[str], None],
+        failed: Callable[[str, bool], None],
+        cleaned: Callable[[str], str] = str,
     ) -> None:
         self.service = service
         self.log = log
@@ -47,6 +67,14 @@ class Managed:
             events,
             failed,
         )
+        self._cleaned = cleaned
+        self._attempts = 0
+        self._last_code = 0
+        self._lack = ""
+        self._oom_before = oom_kills()
+        self._paused = False  # by a signal that was asked for
+        self._silent = False
+        self._stopped_since: float | None = None
         self._pid: int | None = None
         self._start_time: float | None = None
         self._state: State = "waiting"
@@ -75,23 +103,41 @@ class Managed:
             restarts=self._restarts,
             healthy=self._healthy,
             detail=self._detail,
+            done=self._state == "exited" and self._last_code == 0 and self.service.one_shot,
         )
 
     async def live(self, dependencies: list[Managed]) -> None:
         """Run until cancelled, or until the restart policy says that it stays down."""
         for dependency in dependencies:
             await dependency.once_healthy.wait()
-        attempts, quick_deaths = 0, 0
+        quick_deaths = 0
         while True:
             code = await self._one_life()
-            attempts += 1
             quick_deaths = 0 if self._was_healthy else quick_deaths + 1
-            restarts = self._policy_restarts(code, attempts)
-            if not self.once_healthy.is_set() and not self._restart_now and (attempts >= _START_ATTEMPTS or not restarts):
-                self._give_up(f"exited {attempts} × while starting, last with {code} {self._detail}".strip())
-                return
+            restarts = self._policy_restarts(code, self._attempts)
+            if not restarts and code == 0 and self.service.one_shot:
+                self.once_healthy.set()  # it has done what it was there for
+            elif not (self._held or self._restart_now) and (self._attempts >= _START_ATTEMPTS or not restarts or self._lack):
+                how = str(code) if code >= 0 else f"{code} ({exit_text(code)})"
+                reason = f"exited {self._attempts} × while starting, last with {how} {self._detail}".strip()
+                if not self.once_healthy.is_set():
+                    self._give_up(reason)
+                    return
+                self._say_failed(reason)
             await self._until_restart(min(_FIRST_BACKOFF_S * 2**quick_deaths, _LONGEST_BACKOFF_S), restarts=restarts)
             self._restarts += 1
+
+    def look(self) -> None:
+        """Whether its process stands still though nobody asked for that; called often."""
+        pid, now = self._pid, time.monotonic()
+        if pid is None or self._paused or not stands_still(pid):
+            self._stopped_since = None
+            if self._silent and pid is not None and not (self.service.health.http or self.service.health.command):
+                self._now_healthy()  # nothing else would say so
+            return
+        self._stopped_since = self._stopped_since or now
+        if now - self._stopped_since >= _STOPPED_S:
+            self._hangs("its process is stopped (SIGSTOP)")
 
     def hold(self) -> None:
         """Suspend the restart policy: once down, it stays down."""
@@ -109,6 +155,7 @@ class Managed:
     def restart(self) -> None:
         """Stop it and start it again at once, whatever the policy says."""
         self._restart_now = True
+        self._event("service_asked_to_restart")
         self._wake.set()
         if self._pid is not None:
             self._ending = asyncio.create_task(self._end(self._pid, self._start_time))
@@ -119,6 +166,7 @@ class Managed:
         if pid is None:
             return
         self._event("service_signalled", signal=number.name)  # before the signal: recovery is counted from here
+        self._paused = number == signal.SIGSTOP or (self._paused and number != signal.SIGCONT)
         if number in {signal.SIGSTOP, signal.SIGCONT}:
             signal_tree(pid, number)
             return
@@ -140,20 +188,31 @@ class Managed:
 
     async def _one_life(self) -> int:
         self._was_healthy = False
+        self._attempts += 1
         try:
             exited = self._spawn()
         except OSError as error:
-            self._detail, self._restart_now = f"cannot be started: {error}", False
+            self._lack = absent_program(self.service.command[0], self._folder, self._environment.get("PATH", ""))
+            self._detail, self._restart_now, self._last_code = f"cannot be started: {error}", False, 127
             return 127
-        watching = asyncio.create_task(self._watch_health())
+        watching = [asyncio.create_task(self._watch_health()), asyncio.create_task(self._watch_pulse())]
         try:
             code = await exited
         finally:
-            watching.cancel()
-        self._exited_ns = time.monotonic_ns()
-        self._event("service_exited", exit_code=code, detail="" if code in {0, -9, -15} else last_words(self.log, 1))
+            for task in watching:
+                task.cancel()
+        self._exited_ns, self._last_code = time.monotonic_ns(), code
+        self._say_exit(code)
         self._clear_after_exit()
         return code
+
+    def _say_exit(self, code: int) -> None:
+        words = self._cleaned(last_words(self.log, _LINES))
+        final = not (self._held or self._restart_now or self._policy_restarts(code, self._attempts))
+        expected = final and code == 0 and self.service.one_shot
+        self._lack = "" if self._held or self._restart_now else lack(code, words, self._folder, self._oom_before)
+        detail = "" if code in {0, -9, -15} else words.rpartition("\n")[2]
+        self._event("service_exited", exit_code=code, detail=detail, last_lines=words, final=final, expected=expected)
 
     def _spawn(self) -> asyncio.Future[int]:
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -168,6 +227,7 @@ class Managed:
         self.started_pids.add(self._pid)
         self._start_time = start_time(self._pid)
         self._state, self._detail, self._restart_now = "starting", "", False
+        self._paused, self._silent, self._stopped_since = False, False, None
         self._event("service_started")
         return exited
 
@@ -209,11 +269,36 @@ class Managed:
                 failures = 0
                 self._now_healthy()
                 continue
-            self._detail = problem
+            self._detail = self._cleaned(problem)
             starting = self._state == "starting" and time.monotonic() - born < check.start_period_s
             failures = 0 if starting else failures + 1
             if failures == check.retries:
                 self._now_unhealthy(problem)
+
+    async def _watch_pulse(self) -> None:
+        """Ask often, once it has answered: its own interval may be long, and a hang must be seen within ten seconds."""
+        check = self.service.health
+        while check.http:
+            await asyncio.sleep(_PULSE_S)
+            pid = self._pid
+            if not self._healthy or pid is None or self._silent or self._paused:
+                continue
+            asking = asyncio.create_task(ask_http(check.http, _SILENT_S))
+            if (await asyncio.wait([asking], timeout=_PULSE_S))[0]:
+                continue
+            worked_s, since = cpu_seconds(pid), time.monotonic()
+            problem = await asking
+            idle = cpu_seconds(pid) - worked_s < _BUSY_SHARE * (time.monotonic() - since)
+            if isinstance(problem, Silence) and idle and not self._paused and self._pid == pid:
+                self._hangs(problem)
+
+    def _hangs(self, problem: str) -> None:
+        """Said once until it is well again."""
+        if self._silent:
+            return
+        self._silent, self._healthy, self._detail = True, False, problem
+        self._event("service_silent", detail=problem, last_lines=self._cleaned(last_words(self.log, _LINES)))
+        self._failed(f"hangs: {problem}", False)
 
     async def _ask(self, check: HealthCheck) -> str:
         if check.http:
@@ -227,7 +312,7 @@ class Managed:
         if self._healthy:
             return
         first_of_this_life = self._state == "starting"
-        self._healthy, self._was_healthy, self._state, self._detail = True, True, "running", ""
+        self._healthy, self._was_healthy, self._state, self._detail, self._silent = True, True, "running", "", False
         serve_s = (time.monotonic_ns() - self._spawned_ns) / 1e9
         self._event("service_healthy", serve_delay_s=serve_s if first_of_this_life else None)
         if first_of_this_life and self._restarts:
@@ -237,14 +322,19 @@ class Managed:
 
     def _now_unhealthy(self, problem: str) -> None:
         self._healthy = False
-        self._event("service_unhealthy", detail=problem)
+        self._event("service_unhealthy", detail=self._cleaned(problem))
         if not self.once_healthy.is_set():
-            self._give_up(f"is not healthy in time: {problem}")
+            self._give_up(f"is not healthy in time: {self._cleaned(problem)}")
+        elif isinstance(problem, Silence) and not self._paused:
+            self._hangs(problem)
 
     def _give_up(self, reason: str) -> None:
         self._state, self._detail = "failed", reason
         self._event("service_failed", detail=reason)
-        self._failed(reason)
+        self._say_failed(reason)
+
+    def _say_failed(self, reason: str) -> None:
+        self._failed(f"{reason}; {self._lack}" if self._lack else reason, bool(self._lack))
 
     async def _end(self, pid: int, born: float | None, limit_s: float = 60.0) -> None:
         """Stop signal, grace, SIGKILL; woken as soon as it is gone."""

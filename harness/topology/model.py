@@ -54,6 +54,12 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     stop_signal: str = "SIGTERM"
     stop_grace_s: float = 10.0
 
+    @property
+    def one_shot(self) -> bool:
+        """Whether it may end by itself with 0: nobody asks it anything, and its policy leaves it down then."""
+        asked = self.health.command or self.health.http or self.ports
+        return not asked and self.restart.kind != "always"
+
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
     """The services of one profile, dependencies first; ``secrets`` are the names of all secret files."""
@@ -95,12 +101,18 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int
     healthy: bool
     detail: str = ""
+    done: bool = False  # a one-shot service that has ended with 0
+
+    @property
+    def well(self) -> bool:
+        return self.healthy or self.done
 
 
 class SupervisorEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of supervisor.jsonl. ``monotonic_ns`` is CLOCK_MONOTONIC, comparable between processes; ``wall_s`` is Unix time.
 
     ``restart_delay_s`` is from the exit seen to the new process, ``serve_delay_s`` from the new process to its first healthy answer.
+    Of an exit: ``last_lines`` of the log without secrets; ``final`` where nothing starts it again, ``expected`` where it may end so.
     """
 
     sequence: int
@@ -116,6 +128,9 @@ class SupervisorEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     restart_delay_s: float | None = None
     serve_delay_s: float | None = None
     detail: str = ""
+    last_lines: str = ""
+    final: bool = False
+    expected: bool = False
 
 
 class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +167,12 @@ class StackInfo(msgspec.Struct, frozen=True, kw_only=True):
     supervisor_pid: int
     supervisor_start: float
     keep: bool = False
+    project_root: Path | None = None  # None: written by an older supervisor
+
+    @property
+    def project(self) -> Path:
+        """The folder of the project whose stack this is."""
+        return (self.project_root or self.topology_file.parent).resolve()
 
     @property
     def data_dir(self) -> Path:
@@ -160,11 +181,12 @@ class StackInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StackStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole stack now; ``failure`` says why ``startup`` failed."""
+    """The whole stack now; ``failure`` says why ``startup`` failed, ``lacking`` that it is the machine which lacks something."""
 
     startup: Startup
     services: tuple[ServiceStatus, ...]
     failure: str = ""
+    lacking: bool = False
 
 
 def unknown_word(word: str, kind: str, known: Iterable[str], place: str) -> TopologyError:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.topology.errors import TopologyError
+from harness.topology.errors import MachineLacks
 
 _RANGE = range(20_000, 32_000)  # below the ephemeral ports: an outgoing connection must not take one meanwhile
 
@@ -25,7 +25,7 @@ class PortLease:
         self._held: dict[Path, int] = {}
 
     def take(self, names: Iterable[str]) -> dict[str, int]:
-        """A free port for each name; raises ``TopologyError`` when none is left."""
+        """A free port for each name; raises ``MachineLacks`` when none is left."""
         candidates = iter(self._random.sample(_RANGE, len(_RANGE)))
         return {name: self._next(candidates) for name in names}
 
@@ -41,7 +41,7 @@ class PortLease:
         for port in candidates:
             if self._lock(port):
                 return port
-        raise TopologyError(
+        raise MachineLacks(
             "no loopback port is free", f"127.0.0.1:{_RANGE.start}-{_RANGE.stop - 1}", "stop other stacks (`harness status`)"
         )
 

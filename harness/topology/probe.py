@@ -13,6 +13,12 @@ from harness.topology.model import HealthCheck
 from harness.topology.processes import Children, kill_group, spawn
 
 
+class Silence(str):
+    """A problem of its own kind: nothing was answered at all."""
+
+    __slots__ = ()
+
+
 async def ask_http(address: str, timeout_s: float) -> str:
     url = urlsplit(address)
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
@@ -24,7 +30,7 @@ async def ask_http(address: str, timeout_s: float) -> str:
             await writer.drain()
             status = (await reader.readline()).decode("latin-1").strip()
     except TimeoutError:
-        return f"{address} did not answer within {timeout_s:g} s"
+        return Silence(f"{address} did not answer within {timeout_s:g} s")
     except (OSError, ValueError) as error:
         return f"{address}: {error}"
     finally:
@@ -59,7 +65,7 @@ async def ask_command(check: HealthCheck, environment: Mapping[str, str], folder
         async with asyncio.timeout(check.timeout_s):
             code = await ended
     except TimeoutError:
-        return f"the health command did not end within {check.timeout_s:g} s"
+        return Silence(f"the health command did not end within {check.timeout_s:g} s")
     finally:
         if not ended.done() or ended.cancelled():
             kill_group(pid)

@@ -33,6 +33,34 @@ def start_time(pid: int) -> float | None:
         return None
 
 
+def stands_still(pid: int) -> bool:
+    """Whether ``pid`` was stopped (SIGSTOP, a debugger) and has not been continued."""
+    try:
+        return psutil.Process(pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
+    except psutil.Error:
+        return False
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of ``pid`` and its living descendants so far."""
+    total = 0.0
+    for process in tree(pid):
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def exit_text(code: int) -> str:
+    """``exit 3``, or ``killed by SIGSEGV``."""
+    if code >= 0:
+        return f"exit {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
 def spawn(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: int) -> int:
     """Start ``command`` in a session of its own, output to the descriptor ``log``; returns the pid.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.topology.folder import write_private
+from harness.topology.folder import end_remains, write_private
 from harness.topology.model import StackInfo
 from harness.topology.processes import start_time
 from harness.topology.wire import decode, encode
@@ -40,7 +40,7 @@ def forget(stack_id: str) -> None:
 
 
 def recorded() -> list[StackInfo]:
-    """The stacks whose supervisor lives, newest first; records of dead ones are dropped."""
+    """The stacks whose supervisor lives, newest first; of dead ones the record goes, and whatever else is left."""
     found = []
     for path in _file("x").parent.glob("*.json"):
         try:
@@ -50,6 +50,7 @@ def recorded() -> list[StackInfo]:
         if start_time(info.supervisor_pid) == info.supervisor_start:
             found.append(info)
         else:
+            end_remains(info.stack_id, info.folder, info.socket, keep=info.keep)
             path.unlink(missing_ok=True)
     return sorted(found, key=lambda info: info.supervisor_start, reverse=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import select
 import signal
 import subprocess
 import sys
@@ -19,14 +20,17 @@ import msgspec
 import harness
 from harness.topology import control, registry
 from harness.topology.control import Request
-from harness.topology.errors import StackGone, StartFailed, TopologyError
-from harness.topology.folder import read_info, remove_folder
+from harness.topology.errors import MachineLacks, StackGone, StartFailed, TopologyError
+from harness.topology.folder import end_remains, read_info
 from harness.topology.model import Owner, ServiceStatus, StackInfo, StackStatus, StartRequest, SupervisorEvent, Topology
-from harness.topology.processes import start_time
+from harness.topology.processes import stands_still, start_time
 from harness.topology.wire import decode, encode
 
 _START_LIMIT_S = 300.0
 _STOP_LIMIT_S = 10.0
+_ANSWER_LIMIT_S = 6.0  # a supervisor does nothing that takes long: one that is silent for so long stands still
+_LAUNCH_LIMIT_S = 60.0
+_STANDING_S = 2.0
 _POLL_S = 0.03
 
 
@@ -37,6 +41,7 @@ class Stack:
         self.info = info
         self._supervisor = supervisor
         self._last_events: list[SupervisorEvent] = []
+        self._standing_since: float | None = None
 
     @classmethod
     def start(
@@ -55,7 +60,8 @@ class Stack:
         """Start the services (``only`` those named and what they depend on) and return when all are healthy.
 
         ``owner="run"``: the stack ends with this process, however it ends. ``environment`` is added to that of every service.
-        Raises ``StartFailed`` with the last words of the service that did not come up; nothing is left running then.
+        Raises ``StartFailed`` with the last words of the service that did not come up, ``MachineLacks`` where the machine is to blame;
+        nothing is left running then.
         """
         request = StartRequest(
             topology=topology.subset(only),
@@ -72,12 +78,12 @@ class Stack:
         )
         stack = cls(*_launch(request))
         try:
+            if owner == "user":  # before it is ready: it is to be found also where its starter is killed now
+                registry.record(stack.info)
             stack._wait_ready(deadline_s)
         except BaseException:
             stack.stop()
             raise
-        if owner == "user":
-            registry.record(stack.info)
         return stack
 
     @classmethod
@@ -88,10 +94,11 @@ class Stack:
         return stack
 
     @classmethod
-    def find(cls, stack_id: str | None = None) -> Stack | None:
-        """The user's stack of this id (the newest without one), or ``None``."""
-        matching = [info for info in registry.recorded() if stack_id in {None, info.stack_id}]
-        return cls(matching[0]) if matching else None
+    def recorded(cls, project: Path | None = None) -> list[Stack]:
+        """The user's stacks that live, newest first; those of the project folder ``project`` before all others."""
+        infos = registry.recorded()
+        mine = [info for info in infos if project is not None and info.project == project.resolve()]
+        return [cls(info) for info in (*mine, *(info for info in infos if info not in mine))]
 
     @property
     def stack_id(self) -> str:
@@ -100,6 +107,11 @@ class Stack:
     @property
     def folder(self) -> Path:
         return self.info.folder
+
+    @property
+    def project(self) -> Path:
+        """The folder of the project whose stack this is."""
+        return self.info.project
 
     @property
     def ports(self) -> dict[str, int]:
@@ -180,17 +192,36 @@ class Stack:
             time.sleep(_POLL_S)
         return status
 
+    @property
+    def standing(self) -> bool:
+        """Whether the supervisor stood still when ``problem`` last looked."""
+        return self._standing_since is not None
+
+    def problem(self) -> str:
+        """Why the supervisor cannot do its work: it died, or stands still (for two seconds of asking). Empty while all is well."""
+        who = f"the supervisor (pid {self.info.supervisor_pid})"
+        if start_time(self.info.supervisor_pid) != self.info.supervisor_start:
+            self._standing_since = None
+            return f"{who} died"
+        if not stands_still(self.info.supervisor_pid):
+            self._standing_since = None
+            return ""
+        self._standing_since = self._standing_since or time.monotonic()
+        return f"{who} is stopped (SIGSTOP)" if time.monotonic() - self._standing_since >= _STANDING_S else ""
+
     def stop(self) -> None:
         """Stop the stack; returns when supervisor, processes and folder are gone. Harmless when it has ended already."""
-        with contextlib.suppress(TopologyError):
-            self._last_events = self.events()
-            self._ask(Request("stop"))
-        deadline = time.monotonic() + _STOP_LIMIT_S
+        deadline = time.monotonic()
+        while not (problem := self.problem()) and self.standing:
+            time.sleep(_POLL_S)
+        if not problem:
+            with contextlib.suppress(TopologyError):
+                self._last_events = self.events()
+                self._ask(Request("stop"))
+                deadline += _STOP_LIMIT_S
         while start_time(self.info.supervisor_pid) == self.info.supervisor_start:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self.problem():
                 os.kill(self.info.supervisor_pid, signal.SIGKILL)  # the kernel ends its children with it
-                if not self.info.keep:
-                    remove_folder(self.info.folder)
                 break
             time.sleep(_POLL_S)
         if self._supervisor is not None:
@@ -198,6 +229,8 @@ class Stack:
             for stream in (self._supervisor.stdin, self._supervisor.stdout):
                 if stream is not None:
                     stream.close()
+        if self.folder.exists():
+            end_remains(self.stack_id, self.folder, self.info.socket, keep=self.info.keep)
         if self.info.owner == "user":
             registry.forget(self.stack_id)
 
@@ -217,10 +250,17 @@ class Stack:
                 )
             time.sleep(_POLL_S)
         if status.startup == "failed":
-            raise StartFailed(status.failure, str(self.info.topology_file), "correct what the log says")
+            place = str(self.info.topology_file)
+            raise (MachineLacks if status.lacking else StartFailed)(status.failure, place, "correct what the log says")
 
     def _ask(self, request: Request) -> bytes:
-        return control.ask(self.info.socket, request)
+        try:
+            return control.ask(self.info.socket, request, _ANSWER_LIMIT_S)
+        except StackGone as error:
+            still = "does not answer" if start_time(self.info.supervisor_pid) == self.info.supervisor_start else "died"
+            stopped = " and is stopped (SIGSTOP)" if stands_still(self.info.supervisor_pid) else ""
+            problem = f"the supervisor (pid {self.info.supervisor_pid}) {still}{stopped}"
+            raise StackGone(problem, f"stack {self.stack_id}", "start a new stack") from error
 
 
 def _launch(request: StartRequest) -> tuple[StackInfo, subprocess.Popen[bytes]]:
@@ -240,10 +280,14 @@ def _launch(request: StartRequest) -> tuple[StackInfo, subprocess.Popen[bytes]]:
         with contextlib.suppress(BrokenPipeError):  # it could not start: its own words follow on stderr
             supervisor.stdin.write(encode(request) + b"\n")
             supervisor.stdin.flush()
-        line = supervisor.stdout.readline()
+        line = _announced(supervisor)
     except BaseException:  # Ctrl-C at this very moment: the supervisor leaves nothing when it is told to end
         supervisor.terminate()
-        supervisor.communicate(timeout=_STOP_LIMIT_S)
+        try:
+            supervisor.communicate(timeout=_STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:  # it stands still: its reaper removes what it made
+            supervisor.kill()
+            supervisor.communicate(timeout=_STOP_LIMIT_S)
         raise
     try:
         return decode(line, StackInfo), supervisor
@@ -253,4 +297,20 @@ def _launch(request: StartRequest) -> tuple[StackInfo, subprocess.Popen[bytes]]:
         supervisor.wait(timeout=_STOP_LIMIT_S)
         said = decode(line or b"{}", dict[str, str])
         problem = said.get("error", f"the supervisor exited with {supervisor.returncode}")
-        raise StartFailed(problem, said.get("place", "supervisor"), said.get("remedy", "read its message above")) from None
+        kind = MachineLacks if said.get("lacking") else StartFailed
+        raise kind(problem, said.get("place", "supervisor"), said.get("remedy", "read its message above")) from None
+
+
+def _announced(supervisor: subprocess.Popen[bytes]) -> bytes:
+    """The supervisor's first line, empty where it ended without one; ``StartFailed`` where it stands still instead."""
+    assert supervisor.stdout is not None
+    deadline, standing_since = time.monotonic() + _LAUNCH_LIMIT_S, None
+    while not select.select([supervisor.stdout], [], [], 0.1)[0]:
+        now = time.monotonic()
+        standing_since = (standing_since or now) if stands_still(supervisor.pid) else None
+        stopped = standing_since is not None and now - standing_since >= _STANDING_S
+        if stopped or now > deadline:
+            why = "is stopped (SIGSTOP)" if stopped else f"said nothing within {_LAUNCH_LIMIT_S:g} s"
+            supervisor.kill()
+            raise StartFailed(f"the supervisor (pid {supervisor.pid}) {why}", "supervisor", "start it again")
+    return supervisor.stdout.readline()

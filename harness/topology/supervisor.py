@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.topology import control, folder, processes
+from harness.topology import control, folder, processes, reaper
 from harness.topology.control import Request
-from harness.topology.errors import TopologyError
+from harness.topology.errors import MachineLacks, TopologyError
 from harness.topology.events import EventLog
 from harness.topology.managed import Managed
 from harness.topology.model import Service, StackInfo, StackStatus, StartRequest, Startup, unknown_word
@@ -30,6 +30,8 @@ from harness.topology.wire import decode, encode
 _TICK_S = 0.25
 _STOP_LIMIT_S, _TOTAL_STOP_LIMIT_S = 2.0, 4.0
 _LARGEST_LOG_BYTES = 20 << 20
+_KEPT_LINES = 200  # of the log of a service that did not come up, where the stack's folder goes
+_LOOK_EVERY = 2  # ticks
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "VIRTUAL_ENV", "OMP_NUM_THREADS")
 
 
@@ -39,7 +41,7 @@ class Supervisor:
     def __init__(self, request: StartRequest) -> None:
         self._request = request
         self._startup: Startup = "starting"
-        self._failure = ""
+        self._failure, self._lacking = "", False
         self._ending = asyncio.Event()
         self._kill_at_once = False
         self._creators: set[int] = set()  # whose shared memory is ours to remove
@@ -85,7 +87,7 @@ class Supervisor:
     def _prepare(self) -> StackInfo:
         request, topology = self._request, self._request.topology
         ports = self._lease.take(name for service in topology.services for name in service.ports)
-        folder.write_secrets(self._folder / "secrets", topology.secrets)
+        self._secrets = folder.write_secrets(self._folder / "secrets", topology.secrets)
         logs = request.logs_dir or self._folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         values = self._values(ports)
@@ -106,6 +108,7 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             supervisor_start=processes.start_time(os.getpid()) or 0.0,
             keep=request.keep,
+            project_root=topology.project_root,
         )
         folder.write_private(self._folder / folder.INFO_FILE, encode(info))
         return info
@@ -148,27 +151,38 @@ class Supervisor:
             environment=environment,
             children=self._children,
             events=self._events,
-            failed=lambda reason: self._service_failed(service.name, reason),
+            failed=lambda reason, lacking: self._service_failed(service.name, reason, lacking=lacking),
+            cleaned=self._cleaned,
         )
 
     async def _live(self, managed: Managed) -> None:
         await managed.live([self._services[name] for name in managed.service.depends_on])
 
-    def _service_failed(self, name: str, reason: str) -> None:
+    def _service_failed(self, name: str, reason: str, *, lacking: bool) -> None:
         if self._startup != "starting":
             return
-        self._startup = "failed"
+        self._startup, self._lacking = "failed", lacking
         log = self._services[name].log
-        words, place = last_words(log, 12), log
+        words, place = self._cleaned(last_words(log, 12)), log
         if self._request.logs_dir is None and not self._request.keep:  # the stack's folder will be gone when this is read
             place = self._request.base_dir / f"eh-failed-{self._request.stack_id}-{name}.log"
             with contextlib.suppress(OSError):
-                shutil.copyfile(log, place)
+                folder.write_private(place, self._cleaned(last_words(log, _KEPT_LINES)).encode())
         self._failure = f"{name} {reason}\n--- last lines of {place} ---\n{words}"
+
+    def _cleaned(self, text: str) -> str:
+        """``text`` without a secret of this stack: logs are quoted in messages and reports."""
+        for name, secret in self._secrets.items():
+            text = text.replace(secret, f"[secret {name}]")
+        return text
 
     async def _watch(self) -> None:
         """Startup, the owner's life, and the size of logs, four times a second."""
+        ticks = 0
         while True:
+            ticks += 1
+            for managed in self._services.values() if ticks % _LOOK_EVERY == 0 else ():
+                managed.look()
             if self._startup == "starting" and all(managed.once_healthy.is_set() for managed in self._services.values()):
                 self._startup = "ready"
                 self._events.append("stack_ready")
@@ -192,7 +206,10 @@ class Supervisor:
         match request.op:
             case "status":
                 return StackStatus(
-                    startup=self._startup, failure=self._failure, services=tuple(m.status() for m in self._services.values())
+                    startup=self._startup,
+                    failure=self._failure,
+                    lacking=self._lacking,
+                    services=tuple(m.status() for m in self._services.values()),
                 )
             case "events":
                 return self._events.after(request.after)
@@ -272,11 +289,15 @@ def _announce(info: StackInfo) -> None:
 
 def main() -> int:
     request = decode(_first_line(), StartRequest)
+    reaper.start(request)  # before orphans become ours: it must outlive us
     processes.adopt_orphans()
     try:
         supervisor = Supervisor(request)
     except TopologyError as error:
-        os.write(1, encode({"error": error.error, "place": error.place, "remedy": error.remedy}) + b"\n")
+        lacking = isinstance(error, MachineLacks)
+        os.write(
+            1, encode({"error": error.error, "place": error.place, "remedy": error.remedy, "lacking": "yes" if lacking else ""}) + b"\n"
+        )
         return 1
     asyncio.run(supervisor.run(_announce))
     return 0

@@ -47,7 +47,11 @@ from harness.journal.events.wings import (
     RecoveryObserved,
     RetrievalFigure,
     ServiceChanged,
+    ServiceExited,
+    ServiceHung,
     ShapeChecked,
+    StackLost,
+    StackWatched,
 )
 
 EVENT_TYPES: Mapping[str, type[Event]] = {event.NAME: event for event in Event.__subclasses__()}
@@ -91,7 +95,11 @@ __all__ = [
     "SamplesSegment",
     "Series",
     "ServiceChanged",
+    "ServiceExited",
+    "ServiceHung",
     "ShapeChecked",
+    "StackLost",
+    "StackWatched",
     "StepFinished",
     "StepStarted",
     "Table",

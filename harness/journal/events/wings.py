@@ -14,7 +14,9 @@ class ServiceChanged(Event, frozen=True, kw_only=True):
 
     NAME: ClassVar[str] = "service.changed"
     service: str
-    change: Annotated[str, doc("started, exited, healthy, unhealthy, restarted, held, released")]
+    change: Annotated[
+        str, doc("started, exited, healthy, unhealthy, silent, restarted, held, released, signalled, asked_to_restart, failed")
+    ]
     at_ns: Ns
     pid: int
     start_time: Annotated[float, doc("process start, seconds since boot: (pid, start_time) identifies a process")]
@@ -22,6 +24,47 @@ class ServiceChanged(Event, frozen=True, kw_only=True):
     restart_delay_s: Annotated[float | None, doc("exit to start of the new process, s")] = None
     serve_delay_s: Annotated[float | None, doc("start of the new process to healthy, s")] = None
     detail: str = ""
+
+
+class StackWatched(Event, frozen=True, kw_only=True):
+    """The stack is up: from now on its services and its supervisor are watched."""
+
+    NAME: ClassVar[str] = "stack.watched"
+    services: Annotated[tuple[str, ...], doc("every service of the stack")]
+    at_ns: Ns
+
+
+class ServiceExited(Event, frozen=True, kw_only=True):
+    """A service's process ended, planned or not: the checker ``exits`` tells them apart by the faults on record."""
+
+    NAME: ClassVar[str] = "service.exited"
+    service: str
+    pid: int
+    at_ns: Ns
+    how: Annotated[str, doc("exit 3, killed by SIGSEGV")]
+    final: Annotated[bool, doc("nothing starts it again")]
+    expected: Annotated[bool, doc("the topology lets it end so: a one-shot service with exit 0")]
+    last_lines: Annotated[str, doc("of its log, without secrets")] = ""
+
+
+class ServiceHung(Event, frozen=True, kw_only=True):
+    """A service that had answered leaves every question open, or its process is stopped, and nobody asked for that."""
+
+    NAME: ClassVar[str] = "service.hung"
+    service: str
+    pid: int
+    at_ns: Ns
+    detail: str
+    last_lines: Annotated[str, doc("of its log, without secrets")] = ""
+
+
+class StackLost(Event, frozen=True, kw_only=True):
+    """Nothing more can be judged: the supervisor is gone or stands still, or a service is down for good or hangs, outside any fault."""
+
+    NAME: ClassVar[str] = "stack.lost"
+    cause: str
+    service: Annotated[str, doc("empty: the supervisor")]
+    at_ns: Ns
 
 
 # --- chaos ------------------------------------------------------------------------------------------------------

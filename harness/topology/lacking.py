@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h: how a service says that the machine lacks what it needs
-_MODULE = re.compile(r"No module named '?([A-Za-z_]\w*)[\w.]*'?(; .*)?\s*$")
+_MODULE = re.compile(r"No module named '?([A-Za-z_]\w*)[\w.]*'?\)?(; .*)?\s*$")
 _COUNTERS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
 
 

@@ -296,9 +296,9 @@ class Managed:
         """Said once until it is well again."""
         if self._silent:
             return
-        self._silent, self._healthy, self._detail = True, False, problem
-        self._event("service_silent", detail=problem, last_lines=self._cleaned(last_words(self.log, _LINES)))
-        self._failed(f"hangs: {problem}", False)
+        self._silent, self._healthy, self._detail = True, False, str(problem)
+        self._event("service_silent", detail=self._detail, last_lines=self._cleaned(last_words(self.log, _LINES)))
+        self._failed(f"hangs: {self._detail}", False)
 
     async def _ask(self, check: HealthCheck) -> str:
         if check.http:

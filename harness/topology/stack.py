@@ -216,7 +216,7 @@ class Stack:
             time.sleep(_POLL_S)
         if not problem:
             with contextlib.suppress(TopologyError):
-                self._last_events = self.events()
+                self._last_events = decode(self._ask(Request("events")), list[SupervisorEvent])
                 self._ask(Request("stop"))
                 deadline += _STOP_LIMIT_S
         while start_time(self.info.supervisor_pid) == self.info.supervisor_start:

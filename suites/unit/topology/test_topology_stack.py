@@ -17,7 +17,7 @@ import pytest
 
 import harness
 from harness.topology import Stack, StackGone, StartFailed, Topology, TopologyError, load_topology
-from harness.topology.folder import create_stack_folder, sweep
+from harness.topology.folder import create_stack_folder
 from harness.topology.ports import PortLease
 from harness.topology.ports import sweep as sweep_ports
 from harness.topology.registry import user_folder

@@ -62,7 +62,7 @@ class PortLease:
 
 
 def sweep() -> None:
-    """Remove lock files that nobody holds: a supervisor was killed before it could."""
+    """Remove lock files that nobody holds, and their folder with the last: a supervisor was killed before it could."""
     for path in _lock_folder().glob("*.lock"):
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -71,6 +71,8 @@ def sweep() -> None:
                 path.unlink()  # who opened it meanwhile sees that its name is gone, and takes another port
             finally:
                 os.close(descriptor)
+    with contextlib.suppress(OSError):
+        _lock_folder().rmdir()  # refused while a stack holds a port
 
 
 def _lock_folder() -> Path:

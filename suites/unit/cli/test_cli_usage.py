@@ -137,23 +137,24 @@ def test_status_tells_address_and_place_of_the_secrets(call: Call, tmp_path: Pat
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "admin_key").write_text("5ecret")
-    places = dict.fromkeys(("topology_file", "folder", "socket", "objects_dir", "logs_dir"), tmp_path)
+    places = dict.fromkeys(("topology_file", "folder", "socket", "objects_dir", "logs_dir", "project_root"), tmp_path)
     info = StackInfo(
         stack_id="abc", owner="user", profile="embedded", secrets_dir=secrets, ports={"web": 81}, port_variables={},
         environments={}, supervisor_pid=1, supervisor_start=0.0, **places,
     )  # fmt: skip
-    monkeypatch.setattr("harness.cli.stack.Stack.find", lambda _stack_id: Stack(info))
+    monkeypatch.setattr("harness.cli.stack.Stack.recorded", lambda _project: [Stack(info)])
     monkeypatch.setattr("harness.cli.stack.Stack.services", lambda _self: ())
     project = written(tmp_path, "[target]\nservice = 'web'\n[topology]\nfile = 'x'\n")
     code, out, _ = call(project, "status", "--json")
-    expected = {"stack": "abc", "url": "http://127.0.0.1:81", "secrets": str(secrets), "services": []}
-    assert (code, json.loads(out)) == (0, expected)
+    facts = {"stack": "abc", "project": str(tmp_path), "url": "http://127.0.0.1:81", "secrets": str(secrets)}
+    expected = {**facts, "services": [], "problem": "", "well": True}
+    assert (code, json.loads(out)) == (0, {**expected, "stacks": [expected]})
     said = call(project, "status")[1]
     assert "http://127.0.0.1:81" in said
     assert str(secrets) in said
     assert "5ecret" not in said + out
     (tmp_path / "harness.toml").unlink()
-    assert json.loads(call(tmp_path, "status", "--json")[1])["url"] == ""
+    assert json.loads(call(tmp_path, "status", "--json")[1])["stacks"][0]["url"] == ""
 
 
 def test_requirements_speak_json_and_count_every_id(call: Call, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ class OwnedStack:
         self._call_lost, self._lost = lost, False
         self._planned = PlannedFaults()
         self._seen = 0
+        self._stopping_is_ours = False
         self._stopping = False  # the supervisor says so: what ends from now on ends with it
         self._lock = threading.Lock()
         self._done = threading.Event()
@@ -102,7 +103,10 @@ class OwnedStack:
         while self._stack.standing and not self._lost:
             self._look()
             time.sleep(POLL_S)
+        self._stopping_is_ours = True
         self._stack.stop()
+        if not self._lost:
+            self._take()  # what happened between the last look and the stop
 
     def _mirror(self) -> None:
         while not self._done.wait(POLL_S) and not self._lost:
@@ -128,7 +132,7 @@ class OwnedStack:
                 self._seen = event.sequence
                 if event.kind == "supervisor_stopping" and not self._stopping:
                     self._stopping = True
-                    if not self._lost:
+                    if not self._stopping_is_ours:
                         self._lose(f"the supervisor ended: {event.detail}")
                 if event.kind.startswith(_PREFIX) and not self._stopping:
                     self._journal.emit(_changed(event))

@@ -7,10 +7,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.topology.model import SupervisorEvent
-from harness.topology.wire import encode
+import msgspec
 
+from harness.topology.model import SupervisorEvent
+from harness.topology.wire import decode, encode
+
+EVENTS_FILE = "supervisor.jsonl"
 _MOST_EVENTS = 100_000
+
+
+def read_events(path: Path) -> list[SupervisorEvent]:
+    """The whole lines of an event log; raises ``OSError``. A line torn by a kill ends it."""
+    found = []
+    with path.open("rb") as stream:
+        for line in stream:
+            try:
+                found.append(decode(line, SupervisorEvent))
+            except msgspec.MsgspecError:
+                break
+    return found[-_MOST_EVENTS:]
 
 
 class EventLog:

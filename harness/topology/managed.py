@@ -127,8 +127,8 @@ class Managed:
             await self._until_restart(min(_FIRST_BACKOFF_S * 2**quick_deaths, _LONGEST_BACKOFF_S), restarts=restarts)
             self._restarts += 1
 
-    def look(self) -> None:
-        """Whether its process stands still though nobody asked for that; called often."""
+    def look(self, patience_s: float = _STOPPED_S) -> None:
+        """Whether its process has stood still for so long though nobody asked for that; called often."""
         pid, now = self._pid, time.monotonic()
         if pid is None or self._paused or not stands_still(pid):
             self._stopped_since = None
@@ -136,7 +136,7 @@ class Managed:
                 self._now_healthy()  # nothing else would say so
             return
         self._stopped_since = self._stopped_since or now
-        if now - self._stopped_since >= _STOPPED_S:
+        if now - self._stopped_since >= patience_s:
             self._hangs("its process is stopped (SIGSTOP)")
 
     def hold(self) -> None:

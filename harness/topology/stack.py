@@ -21,6 +21,7 @@ import harness
 from harness.topology import control, registry
 from harness.topology.control import Request
 from harness.topology.errors import MachineLacks, StackGone, StartFailed, TopologyError
+from harness.topology.events import EVENTS_FILE, read_events
 from harness.topology.folder import end_remains, read_info
 from harness.topology.model import Owner, ServiceStatus, StackInfo, StackStatus, StartRequest, SupervisorEvent, Topology
 from harness.topology.processes import stands_still, start_time
@@ -229,6 +230,8 @@ class Stack:
             for stream in (self._supervisor.stdin, self._supervisor.stdout):
                 if stream is not None:
                     stream.close()
+        with contextlib.suppress(OSError):  # where the log outlives the stack, it tells the last moments too
+            self._last_events = read_events(self.info.logs_dir / EVENTS_FILE)
         if self.folder.exists():
             end_remains(self.stack_id, self.folder, self.info.socket, keep=self.info.keep)
         if self.info.owner == "user":
@@ -242,11 +245,16 @@ class Stack:
 
     def _wait_ready(self, deadline_s: float) -> None:
         deadline = time.monotonic() + deadline_s
-        while (status := self.status()).startup == "starting":
+        while True:
+            if problem := self.problem():
+                raise StackGone(problem, f"stack {self.stack_id}", "start it again")
+            status = None if self.standing else self.status()
+            if status is not None and status.startup != "starting":
+                break
             if time.monotonic() > deadline:
-                waiting = ", ".join(f"{s.name} ({s.state}: {s.detail})" for s in status.services if not s.healthy)
+                waiting = [f"{s.name} ({s.state}: {s.detail})" for s in (status.services if status else ()) if not s.well]
                 raise StartFailed(
-                    f"not healthy after {deadline_s:g} s: {waiting}", str(self.info.topology_file), f"read {self.info.logs_dir}"
+                    f"not healthy after {deadline_s:g} s: {', '.join(waiting)}", str(self.info.topology_file), f"read {self.info.logs_dir}"
                 )
             time.sleep(_POLL_S)
         if status.startup == "failed":

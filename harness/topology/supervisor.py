@@ -19,7 +19,7 @@ from pathlib import Path
 from harness.topology import control, folder, processes, reaper
 from harness.topology.control import Request
 from harness.topology.errors import MachineLacks, TopologyError
-from harness.topology.events import EventLog
+from harness.topology.events import EVENTS_FILE, EventLog
 from harness.topology.managed import Managed
 from harness.topology.model import Service, StackInfo, StackStatus, StartRequest, Startup, unknown_word
 from harness.topology.ports import PortLease
@@ -51,7 +51,7 @@ class Supervisor:
         try:
             self._lock = folder.hold_lock(self._folder)
             self.info = self._prepare()
-            self._events = EventLog(self.info.logs_dir / "supervisor.jsonl")
+            self._events = EventLog(self.info.logs_dir / EVENTS_FILE)
         except BaseException:
             self._lease.release()
             folder.remove_folder(self._folder)
@@ -75,6 +75,8 @@ class Supervisor:
             tasks.append(asyncio.create_task(self._watch()))
             folder.sweep(self._request.base_dir)
             await self._ending.wait()
+            for managed in self._services.values():
+                managed.look(patience_s=0.0)
             self._events.append("supervisor_stopping", detail="the owner is gone" if self._kill_at_once else "asked to stop")
             tasks.pop().cancel()
             await self._stop_services()

@@ -99,6 +99,13 @@ BARS: tuple[Bar, ...] = (
         700,
     ),
     Bar(
+        "unplanned",
+        "unplanned falls: supervisor and service killed and stopped, while starting, in a suite, under load, at the end",
+        "16 trials: seen within 10 s, FAIL with the cause, exit 1, nothing left",
+        _script("unplanned"),
+        400,
+    ),
+    Bar(
         "crash_points",
         "crash points",
         "the worker killed before and after every writing port call of a 3-document ingest: 100 % end as an undisturbed run",

@@ -18,8 +18,13 @@ from typing import NoReturn
 
 from system.platform.errors import BadInput, PlatformError
 
+UNAVAILABLE = 69  # EX_UNAVAILABLE: how a service tells whoever starts it that the machine lacks what it needs
 _PR_SET_PDEATHSIG = 1
 _KEPT_VARIABLES = ("PATH", "TMPDIR", "EH_STACK_ID", "EH_SERVICE")
+
+
+class NotInstalled(BadInput):
+    """An engine that this machine does not have."""
 
 
 def parser(engine: str) -> argparse.ArgumentParser:
@@ -48,7 +53,7 @@ def package_folder(package: str, wheel: str) -> Path:
     """Where ``package`` is installed, found without importing it (imports cost start-up time)."""
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise BadInput(f"the package {package} is not installed", wheel, f"pip install {wheel}")
+        raise NotInstalled(f"the package {package} is not installed", wheel, f"pip install {wheel}")
     return Path(next(iter(found.submodule_search_locations)))
 
 
@@ -86,9 +91,12 @@ def become(argv: Sequence[str], *, folder: Path, environment: Mapping[str, str],
 
 
 def run_launcher(main: Callable[[Sequence[str]], NoReturn]) -> NoReturn:
-    """Call ``main`` with the arguments; an expected error is one line on stderr and exit code 2."""
+    """Call ``main`` with the arguments; an expected error is one line on stderr and exit code 2, or 69 for an engine that is absent."""
     try:
         main(sys.argv[1:])
+    except NotInstalled as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(UNAVAILABLE) from None
     except (PlatformError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -147,6 +149,17 @@ def test_only_what_the_machine_lacks_is_told_apart(made: Made, errand: str, said
     with pytest.raises(MachineLacks, match=r"errand exited 1 × while starting") as raised:
         start(made(errand_restart="always", errand=errand))
     assert said in str(raised.value)
+
+
+def test_a_launcher_of_the_platform_says_so_where_its_engine_is_not_installed() -> None:
+    """Exit 69 with the wheel's name; any other bad input stays 2."""
+    script = "from system.deploy.process import package_folder, read_secret, run_launcher\nimport pathlib\nrun_launcher(lambda _: {})"
+    for work, expected, said in (
+        ("package_folder('absent_engine', 'absent-engine')", 69, "pip install absent-engine"),
+        ("read_secret(pathlib.Path('/absent'))", 2, "secret cannot be read"),
+    ):
+        done = subprocess.run([sys.executable, "-c", script.format(work)], capture_output=True, text=True, timeout=30, check=False)
+        assert (done.returncode, said in done.stderr) == (expected, True), done.stderr
 
 
 BROKEN = [

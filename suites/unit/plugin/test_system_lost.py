@@ -105,7 +105,8 @@ def made(tmp_path: Path) -> Made:
 
 def run(folder: Path, *arguments: str, module: str = "harness.cli.main", **variables: str) -> subprocess.CompletedProcess[str]:
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "HARNESS"))}
-    mine |= {"PYTEST_ADDOPTS": "-p no:schemathesis", "XDG_STATE_HOME": str(folder.parent / "state"), "PYTHONPATH": str(folder)} | variables
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+    mine |= {"PYTEST_ADDOPTS": "-p no:schemathesis", "XDG_STATE_HOME": str(folder.parent / "state"), "PYTHONPATH": path} | variables
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, cwd=folder, env=mine, capture_output=True, text=True, timeout=100, check=False)
 

@@ -32,6 +32,7 @@ _STOP_LIMIT_S = 10.0
 _ANSWER_LIMIT_S = 6.0  # a supervisor does nothing that takes long: one that is silent for so long stands still
 _LAUNCH_LIMIT_S = 60.0
 _STANDING_S = 2.0
+_DYING_S = 1.0
 _POLL_S = 0.03
 
 
@@ -265,10 +266,19 @@ class Stack:
         try:
             return control.ask(self.info.socket, request, _ANSWER_LIMIT_S)
         except StackGone as error:
-            still = "does not answer" if start_time(self.info.supervisor_pid) == self.info.supervisor_start else "died"
-            stopped = " and is stopped (SIGSTOP)" if stands_still(self.info.supervisor_pid) else ""
-            problem = f"the supervisor (pid {self.info.supervisor_pid}) {still}{stopped}"
+            problem = self._cause()
             raise StackGone(problem, f"stack {self.stack_id}", "start a new stack") from error
+
+    def _cause(self) -> str:
+        """Why it gave no answer; a process that is being ended closes its socket a moment before it is gone."""
+        who, deadline = f"the supervisor (pid {self.info.supervisor_pid})", time.monotonic() + _DYING_S
+        while start_time(self.info.supervisor_pid) == self.info.supervisor_start:
+            if stands_still(self.info.supervisor_pid):
+                return f"{who} does not answer: it is stopped (SIGSTOP)"
+            if time.monotonic() > deadline:
+                return f"{who} does not answer"
+            time.sleep(_POLL_S)
+        return f"{who} died"
 
 
 def _launch(request: StartRequest) -> tuple[StackInfo, subprocess.Popen[bytes]]:

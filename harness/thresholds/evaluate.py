@@ -1,4 +1,6 @@
-"""Judges a threshold by values: enough samples first, then the comparison; each window on its own."""
+"""Judges a threshold by values, each window on its own. Enough samples are needed to pass; to fail it is enough that the limit is broken
+beyond what chance does (``harness.thresholds.proof``).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from harness.core.units import unit
 from harness.core.verdict import Verdict, merge
 from harness.thresholds.figures import Values, quantile
 from harness.thresholds.grammar import OPERATORS, Threshold
+from harness.thresholds.proof import CONFIDENCE, chance_of_breaking
 
 SAMPLES_ABOVE_PERCENTILE = 10
 RARE_EVENTS = 3  # rule of three: 3/L clean requests bound a rate by L with 95 % confidence
@@ -89,12 +92,13 @@ def windows(start_ns: int, end_ns: int, length_ns: int) -> Sequence[tuple[int, i
 def _judge_windows(threshold: Threshold, metric_unit: str, values: Values, span_ns: tuple[int, int]) -> Finding:
     assert threshold.window is not None
     findings = []
-    for start, end in windows(*span_ns, threshold.window.ns):
+    spans = windows(*span_ns, threshold.window.ns)
+    for start, end in spans:
         inside = values.within(start, end)
         if not len(inside) and threshold.aggregation.name not in {"count", "sum"}:
             findings.append(Finding(Verdict.VACUOUS, "", f"nothing was measured from {_offset(start, span_ns)}"))
         else:
-            found = _judge_one(threshold, metric_unit, inside, (start, end))
+            found = _judge_one(threshold, metric_unit, inside, (start, end), len(spans))
             reason = f"window from {_offset(start, span_ns)}: {found.reason}" if found.reason else ""
             findings.append(dataclasses.replace(found, reason=reason))
     worst = merge(finding.verdict for finding in findings)
@@ -109,11 +113,16 @@ def _offset(start_ns: int, span_ns: tuple[int, int]) -> str:
     return f"+{(start_ns - span_ns[0]) / 1e9:.1f} s"
 
 
-def _judge_one(threshold: Threshold, metric_unit: str, values: Values, span_ns: tuple[int, int] | None) -> Finding:
+def _judge_one(threshold: Threshold, metric_unit: str, values: Values, span_ns: tuple[int, int] | None, looked_at: int = 1) -> Finding:
+    """``looked_at``: how many windows are judged; the more looks, the less chance is left to each for a wrong FAIL."""
     figure, shown = _figure(threshold, metric_unit, values, span_ns)
     finite = figure if math.isfinite(figure) else None
     needed = needed_samples(threshold, metric_unit)
     if len(values) < needed:
+        chance = chance_of_breaking(threshold, metric_unit, values.values)
+        if chance <= (1 - CONFIDENCE) / looked_at:
+            reason = f"{shown} is not {threshold.operator} {threshold.limit}: proven with {len(values)} samples (chance {chance:.2g})"
+            return Finding(Verdict.FAIL, shown, reason, finite)
         reason = f"{len(values)} samples, {needed} are needed for {threshold.limit_text()}"
         return Finding(Verdict.INCONCLUSIVE, shown, reason, finite)
     if OPERATORS[threshold.operator](figure, float(threshold.limit.base)):

@@ -156,11 +156,12 @@ def test_response_time_is_counted_from_the_intended_start_and_service_time_from_
     ],
 )
 def test_too_few_samples_are_inconclusive(expression: str, unit: str, needed: int) -> None:
-    """A percentile q needs 10/(1-q) samples, a limit L on a rate 3/L requests; one fewer is INCONCLUSIVE."""
+    """A percentile q needs 10/(1-q) samples, a limit L on a rate 3/L requests; to pass; one fewer good one is INCONCLUSIVE."""
     threshold = parse_threshold(expression)
     assert needed_samples(threshold, unit) == needed
     if needed:
-        values = Values(np.arange(needed, dtype=np.int64), np.zeros(needed))
+        good = np.zeros(needed) if threshold.operator.startswith("<") else np.ones(needed)
+        values = Values(np.arange(needed, dtype=np.int64), good)
         few = Values(values.times_ns[1:], values.values[1:])
         assert judge_values(threshold, unit, few, None).verdict is Verdict.INCONCLUSIVE
         assert judge_values(threshold, unit, values, None).verdict is not Verdict.INCONCLUSIVE

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from harness.chaos.guards import NoParameters
 from harness.core.verdict import Verdict
 from harness.journal.events import FaultApplied, FaultIntended, FaultProof, FaultUndone, GuardTested, ServiceChanged
 from harness.run.protocols import CheckRow, RunView, trial_row
+from harness.scenario.catalogue import Need
 
 
 class ProofOfEffect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +36,10 @@ class ProofOfEffectChecker:
             reason = "" if found else f"fault {fault} has no proof of effect"
             rows.append(trial_row(trial, layer, f"proof.{fault}", verdict, value, "effect proven", reason))
         return rows
+
+    def implied(self, need: Need, written: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Every step that is a fault has to have hurt, whether it is listed or not."""
+        return {**written, "faults": list(dict.fromkeys([*written.get("faults", ()), *need.steps]))}
 
 
 class GuardsTrippedChecker:

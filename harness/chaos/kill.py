@@ -44,6 +44,7 @@ class KillDriver:
         MetricSpec("detection_time", "s", "measured", ("fault",)),
     )
     requires: ClassVar[frozenset[str]] = frozenset({"stack.owned"})
+    implies: ClassVar[tuple[str, ...]] = ("proof_of_effect", "no_residue")
 
     def run(self, context: StepContext, parameters: Kill) -> None:
         """Raises ``Blocked`` on a stack that is not ours. A service that does not come back in time leaves its fault not undone."""

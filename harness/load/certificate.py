@@ -9,7 +9,9 @@ counted beside them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,8 +22,10 @@ from harness.core.units import Duration
 from harness.core.verdict import Verdict
 from harness.journal.events import LoadFinished, LoadGenerator
 from harness.run.protocols import CheckRow, RunView, trial_row
+from harness.scenario.catalogue import Need
 
 BAND_SHARE = 0.05
+CAUSES_SHOWN = 5
 OURS = "ours"  # the engine whose samples these are
 CANARY_SAMPLES_MIN = 200  # p95 needs 10/(1-0.95)
 CPU_SHARE_MAX = 0.9  # of a core: above it nobody knows what the generator would have sent
@@ -49,8 +53,14 @@ class CertificateChecker:
             _saturation_row(generators, band_ms),
         ]
         return [
-            trial_row(trial, layer, f"certificate.{name}", verdict, value, limit, reason) for name, verdict, value, limit, reason in rows
+            dataclasses.replace(trial_row(trial, layer, f"certificate.{name}", verdict, value, limit, reason), voids="latency")
+            for name, verdict, value, limit, reason in rows
         ]
+
+    def implied(self, need: Need, written: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The tightest of the limits judged; a written one counts where it is tighter still."""
+        limits = [*need.limits_s, *([Duration.parse(written["tightest_limit"]).seconds] if "tightest_limit" in written else [])]
+        return {**written, "tightest_limit": str(Duration.of_seconds(min(limits)))}
 
 
 def doubts(view: RunView, trial: str, limit: Duration) -> list[CheckRow]:
@@ -174,8 +184,21 @@ class BodiesChecker:
         samples = view.samples("requests", trial)
         if samples.num_rows:
             samples = samples.filter(pc.equal(samples["step"], parameters.step))
-        answered = samples.num_rows - int(pc.sum(pc.is_null(samples["done_ns"])).as_py() or 0) if samples.num_rows else 0
-        bad = int(pc.sum(pc.equal(samples["outcome"], "bad_body")).as_py() or 0) if samples.num_rows else 0
-        verdict = Verdict.VACUOUS if answered == 0 else Verdict.FAIL if bad else Verdict.PASS
-        reason = "no answer was looked at" if answered == 0 else f"{bad} answers were not what was asked for" if bad else ""
-        return [trial_row(trial, layer, "bodies", verdict, f"{answered - bad} of {answered} bodies right", "all", reason)]
+        outcomes = Counter(samples["outcome"].to_pylist()) if samples.num_rows else Counter()
+        bad = outcomes["bad_body"]
+        judged = outcomes["ok"] + bad
+        verdict = Verdict.VACUOUS if judged == 0 else Verdict.FAIL if bad else Verdict.PASS
+        said = [f"{bad} answers were not what was asked for"] if bad else [] if judged else ["no body was judged"]
+        if judged < samples.num_rows and verdict is not Verdict.PASS:
+            said.append(f"of {samples.num_rows} requests: {causes(samples)}")
+        return [trial_row(trial, layer, "bodies", verdict, f"{judged - bad} of {judged} bodies right", "all", "; ".join(said))]
+
+
+def causes(samples: Any) -> str:
+    """What became of requests that brought no good answer, by outcome and status, the commonest first: ``440 http_error (401)``."""
+    pairs = Counter(zip(samples["outcome"].to_pylist(), samples["status"].to_pylist(), strict=True))
+    failed = [(count, outcome, status) for (outcome, status), count in pairs.items() if outcome != "ok"]
+    ordered = sorted(failed, key=lambda one: (-one[0], str(one[1]), one[2] or 0))
+    shown = [f"{count} {outcome}" + (f" ({status})" if status else "") for count, outcome, status in ordered[:CAUSES_SHOWN]]
+    left = len(ordered) - len(shown)
+    return ", ".join([*shown, *([f"{left} further causes"] if left else [])])

@@ -67,7 +67,10 @@ class K6Driver:
 
     name: ClassVar[str] = "k6"
     parameters: ClassVar[type[msgspec.Struct]] = K6
-    metrics: ClassVar[tuple[MetricSpec, ...]] = (*METRICS, MetricSpec("stage_time", "s", "samples:stages", ("stage",)))
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        *METRICS,
+        MetricSpec("stage_time", "s", "samples:stages", ("stage",), vouched_by="certificate"),
+    )
     requires: ClassVar[frozenset[str]] = frozenset({"target"})
 
     def run(self, context: StepContext, parameters: K6) -> None:

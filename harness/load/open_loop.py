@@ -32,12 +32,12 @@ AHEAD_S = 0.05  # connections opened before the first arrival: what this long br
 AHEAD_MIN, AHEAD_MAX = 4, 256
 TAGS = ("op", "step", "outcome")
 METRICS = (
-    MetricSpec("response_time", "s", "samples:requests", TAGS),
-    MetricSpec("service_time", "s", "samples:requests", TAGS),
-    MetricSpec("first_byte_time", "s", "samples:requests", TAGS),
-    MetricSpec("schedule_lag", "s", "samples:requests", TAGS),
+    MetricSpec("response_time", "s", "samples:requests", TAGS, vouched_by="certificate"),
+    MetricSpec("service_time", "s", "samples:requests", TAGS, vouched_by="certificate"),
+    MetricSpec("first_byte_time", "s", "samples:requests", TAGS, vouched_by="certificate"),
+    MetricSpec("schedule_lag", "s", "samples:requests", TAGS, vouched_by=""),
     MetricSpec("errors", "%", "samples:requests", TAGS),
-    MetricSpec("event_gap", "s", "samples:stream_events", ("op", "step")),
+    MetricSpec("event_gap", "s", "samples:stream_events", ("op", "step"), vouched_by="certificate"),
 )
 
 

@@ -17,9 +17,9 @@ from harness.run.protocols import MetricSpec, StepContext
 LAGS_KEPT = 10_000
 TAGS = ("op", "step", "outcome", "key")  # key: the intent of the request
 METRICS = (
-    MetricSpec("response_time", "s", "samples:requests", TAGS),
-    MetricSpec("service_time", "s", "samples:requests", TAGS),
-    MetricSpec("schedule_lag", "s", "samples:requests", TAGS),
+    MetricSpec("response_time", "s", "samples:requests", TAGS, vouched_by="certificate"),
+    MetricSpec("service_time", "s", "samples:requests", TAGS, vouched_by="certificate"),
+    MetricSpec("schedule_lag", "s", "samples:requests", TAGS, vouched_by=""),
     MetricSpec("errors", "%", "samples:requests", TAGS),
     MetricSpec("requests", "1", "samples:requests", TAGS),
     MetricSpec("completed", "1", "samples:requests", TAGS),

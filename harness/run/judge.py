@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.core.errors import HarnessError, UsageError
 from harness.core.text import outside
 from harness.core.verdict import Verdict
-from harness.journal.events import RunFinished, TrialStarted
+from harness.journal.events import FaultIntended, RunFinished, TrialStarted
 from harness.journal.summary import MetricRow, Summary
 from harness.run import rollup
 from harness.run.builtin import OUTCOMES, of_kind, trial_end
@@ -24,8 +24,9 @@ from harness.scenario.model import CheckUse, Plan, ThresholdUse
 from harness.scenario.parameters import decode_parameters
 from harness.thresholds.grammar import Threshold, parse_threshold
 
-CERTIFICATE = "certificate"
 COMPLETED = CheckUse(id="trial_completed", checker="trial_completed", parameters={})
+LATENCY = "latency"  # what a row of a certificate voids while it is not PASS
+FAULTS_DECLARED_SINCE = 2  # version of plans
 RUN_WIDE = ("tests", "layers", "exits")
 NOT_JUDGED = "interrupted before the trials were judged"  # the detail of such a run's end
 
@@ -129,9 +130,9 @@ class TrialJudge:
         outcome, detail, required = trial_end(self._view, self._trial)
         if outcome == "blocked":
             return Judged(tuple(self._blocked(plan, detail, required=required)))
-        found = [(use, row) for use in _checks(plan) for row in self._check(plan, use)]
-        checks = [row for _, row in found]
-        certificate = _uncertified([row for use, row in found if use.checker == CERTIFICATE])
+        checks = [row for use in _checks(plan) for row in self._check(plan, use)]
+        certificate = plan.uncertified or _uncertified([row for row in checks if row.voids == LATENCY])
+        checks += self._undeclared_faults(plan)
         judged = [self._threshold(plan, use, certificate) for use in plan.thresholds]
         rows = [*checks, *(row for one in judged for row in one.rows)]
         metrics = tuple(metric for one in judged for metric in one.metrics)
@@ -169,6 +170,16 @@ class TrialJudge:
     def _placed(self, plan: Plan, row: CheckRow, requirements: tuple[str, ...]) -> CheckRow:
         everything = (*plan.requirements, *requirements, *row.requirements)
         return dataclasses.replace(row, layer=row.layer or self._layer, trial=self._trial, requirements=everything)
+
+    def _undeclared_faults(self, plan: Plan) -> Iterator[CheckRow]:
+        """A fault of a driver that declares no checks of faults: nothing would ask for its proof and its undoing."""
+        if plan.v < FAULTS_DECLARED_SINCE:
+            return
+        intended = [item.event for item in self._view.events(FaultIntended.NAME, trial=self._trial)]
+        for fault in dict.fromkeys(event.fault for event in intended if isinstance(event, FaultIntended)):
+            if fault not in plan.faults:
+                reason = f"the driver of {fault} does harm and declares no checks of faults (`implies`): proof and undoing were not judged"
+                yield self._placed(plan, CheckRow(self._id(f"fault_declared.{fault}"), self._layer, Verdict.ERROR, reason=reason), ())
 
     def _threshold(self, plan: Plan, use: ThresholdUse, certificate: str) -> Judged:
         metrics: list[MetricRow] = []

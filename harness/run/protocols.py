@@ -28,6 +28,9 @@ class MetricSpec:
     unit: str  # "s", "1" (count), "%" (share), "1/s"
     source: str
     tags: tuple[str, ...] = ()
+    vouched_by: str | None = (
+        None  # of a time from samples: the checker without which the figure is not believed; "" = none needed, None = nobody can vouch for it
+    )
 
 
 class Emitter(Protocol):
@@ -110,6 +113,7 @@ class Driver(Protocol):
     parameters: ClassVar[type[msgspec.Struct]]  # the scenario's `with:` is decoded into this, strictly
     metrics: ClassVar[tuple[MetricSpec, ...]]
     requires: ClassVar[frozenset[str]]  # capabilities, e.g. {"stack.owned"}
+    # a driver of faults also has `implies: ClassVar[tuple[str, ...]]`: the checkers that its first use brings with it
 
     def run(self, context: StepContext, parameters: Any) -> None:
         """Act; raise ``harness.run.errors.Blocked`` when this machine cannot, anything else is an ERROR of the trial."""
@@ -138,6 +142,7 @@ class CheckRow:
     requirements: tuple[str, ...] = ()
     trial: str = ""
     optional: bool = True
+    voids: str = ""  # "latency": while this row is not PASS, no time made from samples is believed
 
 
 def trial_row(trial: str, layer: str, name: str, verdict: Verdict, value: str = "", limit: str = "", reason: str = "") -> CheckRow:
@@ -172,6 +177,7 @@ class Checker(Protocol):
 
     name: ClassVar[str]
     parameters: ClassVar[type[msgspec.Struct]]
+    # one that metrics or drivers imply also has `implied(need: Need, written) -> parameters` (``harness.scenario.catalogue``)
 
     def check(self, view: RunView, trial: str, layer: str, parameters: Any) -> Sequence[CheckRow]: ...
 

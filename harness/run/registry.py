@@ -26,10 +26,12 @@ import harness
 from harness.core.errors import HarnessError, UsageError, listing, nearest_word
 from harness.core.units import unit
 from harness.run.protocols import Checker, Driver, MetricSpec, Probe
-from harness.scenario.catalogue import Reference
+from harness.run.threshold_rows import is_latency
+from harness.scenario.catalogue import Implied, Need, Reference
 from harness.thresholds.evaluate import check_dimension
 from harness.thresholds.grammar import Threshold, parse_threshold
 
+TAIL = 0.9  # from this percentile on a limit is one on the tail
 KINDS = ("driver", "probe", "checker")
 _NEEDED = {"driver": ("run", "metrics", "requires"), "probe": ("capture", "requires"), "checker": ("check",)}
 BUILT_IN: Mapping[Reference, str] = {
@@ -136,6 +138,31 @@ class Registry:
             raise UsageError(f"{spec.name} is a single figure", remedy="`in` and `every` are for metrics made from samples")
         check_dimension(threshold, spec.unit)
 
+    def implied(self, steps: Mapping[str, str], expressions: Sequence[str]) -> Implied:
+        """The checks that drivers declare (``implies``) and that metrics need (``vouched_by``)."""
+        needs: dict[str, Need] = {}
+        for step, driver in steps.items():
+            for checker in getattr(self.driver(driver), "implies", ()):
+                needs[checker] = Need(steps=(*needs.get(checker, Need()).steps, step))
+        drivers, unvouched = list(steps.values()), []
+        limits: dict[str, list[Threshold]] = {}
+        for expression in expressions:
+            threshold = parse_threshold(expression)
+            spec = self.spec(threshold, drivers)
+            if not is_latency(threshold, spec) or spec.vouched_by == "":
+                continue
+            if spec.vouched_by is None:
+                unvouched.append(spec.name)
+                continue
+            limits.setdefault(spec.vouched_by, []).append(threshold)
+        needs |= {name: Need(needs.get(name, Need()).steps, _limits_s(found)) for name, found in limits.items()}
+        return Implied(needs, tuple(dict.fromkeys(unvouched)))
+
+    def implied_parameters(self, checker: str, need: Need, written: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As the checker itself says; one that has no ``implied`` takes what is written."""
+        fitting = getattr(self.checker(checker), "implied", None)
+        return written if fitting is None else cast("Mapping[str, Any]", fitting(need, written))
+
     def spec(self, threshold: Threshold, drivers: Sequence[str]) -> MetricSpec:
         """The declaration of a threshold's metric; ``UsageError`` with the nearest name for one that nobody declares."""
         specs = self.metrics(drivers)
@@ -165,6 +192,12 @@ class Registry:
         except Exception as error:  # whatever a foreign module does when imported
             message = f"{reference.kind} {reference.name!r} of {origin.provider} ({origin.target}) cannot be loaded"
             raise RegistryError(f"{message}: {type(error).__name__}: {error}") from error
+
+
+def _limits_s(thresholds: Sequence[Threshold]) -> tuple[float, ...]:
+    """The limits to be vouched for: those of tails where there are any, for what vouches looks at tails and bounds a median more than enough."""
+    tails = [one for one in thresholds if (one.aggregation.quantile or 1) >= TAIL and one.aggregation.name != "median"]
+    return tuple(float(one.limit.base) for one in tails or thresholds)
 
 
 def _checked(wing: Any, reference: Reference, provider: str) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,6 +17,22 @@ class Reference:
     name: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Need:
+    """Why a check is implied: the steps whose drivers imply it, and the limits on times that it has to vouch for, in seconds."""
+
+    steps: tuple[str, ...] = ()
+    limits_s: tuple[float, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Implied:
+    """Checks that a scenario brings with it whether it lists them or not, by checker; ``unvouched``: metrics nobody can vouch for."""
+
+    checks: Mapping[str, Need]
+    unvouched: tuple[str, ...] = ()
+
+
 class Catalogue(Protocol):
     """Known names, the types of their parameters, and the judge of threshold expressions."""
 
@@ -24,6 +40,12 @@ class Catalogue(Protocol):
     def parameters(self, reference: Reference) -> type[msgspec.Struct]: ...
     def check_threshold(self, expression: str, drivers: Sequence[str], phases: Collection[str]) -> None:
         """Raise ``UsageError`` whose column counts from 1 within ``expression``."""
+
+    def implied(self, steps: Mapping[str, str], expressions: Sequence[str]) -> Implied:
+        """What the drivers (``steps``: step -> driver) and the metrics of the thresholds imply."""
+
+    def implied_parameters(self, checker: str, need: Need, written: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The parameters that fit the need; what is ``written`` may ask for more, never for less."""
 
     def requirement_ids(self) -> Collection[str] | None:
         """None where nobody knows the ids: they are not checked then."""

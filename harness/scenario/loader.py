@@ -14,6 +14,7 @@ from harness.core.errors import UsageError, UsageErrors, listing, nearest_word
 from harness.core.units import Duration
 from harness.scenario.catalogue import Catalogue, Reference
 from harness.scenario.draws import draw_all, draw_duration_ns
+from harness.scenario.implied import with_implied
 from harness.scenario.model import CheckUse, Phase, ProbeUse, Scenario, Step, ThresholdUse
 from harness.scenario.parameters import ParameterError, decode_parameters
 from harness.scenario.plan import find_cycle
@@ -41,7 +42,8 @@ def parse_scenario(content: bytes, file: str, catalogue: Catalogue) -> Scenario:
     _raise_all(_schema_problems(tree))
     data: dict[str, Any] = tree.data
     _raise_all(_reference_problems(tree, data, catalogue))
-    return _scenario(data, file, content.decode("utf-8-sig"))
+    scenario = _scenario(data, file, content.decode("utf-8-sig"))
+    return with_implied(scenario, catalogue, uncertified=data.get("uncertified", False))
 
 
 def _raise_all(problems: Iterable[UsageError]) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from harness.core import jsonio
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2  # since 2 a plan holds its implied checks, and `faults` all steps that may do harm
 Json = Any  # parameters belong to the wing: they are decoded into its own type before anything uses them
 
 
@@ -81,6 +81,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[CheckUse, ...]
     file: str
     text: str
+    uncertified: str = ""  # why latency figures are INCONCLUSIVE whatever they are; blank where the checks decide
+    faults: tuple[str, ...] = ()  # steps whose drivers declare the checks of a fault
 
 
 class PlannedAct(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +112,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[Phase, ...]
     thresholds: tuple[ThresholdUse, ...]
     checks: tuple[CheckUse, ...]
+    uncertified: str = ""
+    faults: tuple[str, ...] = ()
 
     def drivers(self) -> tuple[str, ...]:
         """Names of the drivers on the timeline, each once, in order."""

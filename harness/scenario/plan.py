@@ -32,6 +32,8 @@ def make_plan(scenario: Scenario, seed: int) -> Plan:
         phases=scenario.phases,
         thresholds=scenario.thresholds,
         checks=scenario.checks,
+        uncertified=scenario.uncertified,
+        faults=scenario.faults,
     )
 
 

@@ -69,6 +69,10 @@ SCENARIO_SCHEMA: dict[str, Any] = {
         phases={"type": "object", "additionalProperties": _PHASE, "propertyNames": {"pattern": NAME_PATTERN}},
         thresholds=_list(_THRESHOLD),
         checks=_list(_CHECK),
+        uncertified={
+            "type": "boolean",
+            "description": "true: no certificate for the latency figures, whose checks are INCONCLUSIVE then; false when not given",
+        },
     ),
 }
 

@@ -32,6 +32,7 @@ class OutageDriver:
     parameters: ClassVar[type[msgspec.Struct]] = Outage
     metrics: ClassVar[tuple[MetricSpec, ...]] = (MetricSpec("recovery_time", "s", "measured", ("fault",)),)
     requires: ClassVar[frozenset[str]] = frozenset({"stack.owned"})
+    implies: ClassVar[tuple[str, ...]] = ("proof_of_effect", "no_residue")
 
     def run(self, context: StepContext, parameters: Outage) -> None:
         """Raises ``HarnessError`` when the service does not come back; it is released in every case."""

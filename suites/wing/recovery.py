@@ -64,6 +64,7 @@ class BackupDrillDriver:
         MetricSpec("acknowledged_after_backup", "1", "measured"),
     )
     requires: ClassVar[frozenset[str]] = frozenset({"stack.owned", "target"})
+    implies: ClassVar[tuple[str, ...]] = ("proof_of_effect", "no_residue")
 
     def run(self, context: StepContext, parameters: BackupDrill) -> None:
         """Raises ``Blocked`` on a stack that is not ours, ``HarnessError`` naming the stage that failed."""

@@ -59,7 +59,10 @@ class CertificateChecker:
 
     def implied(self, need: Need, written: Mapping[str, Any]) -> Mapping[str, Any]:
         """The tightest of the limits judged; a written one counts where it is tighter still."""
-        limits = [*need.limits_s, *([Duration.parse(written["tightest_limit"]).seconds] if "tightest_limit" in written else [])]
+        limits = [
+            *need.limits_s,
+            *([Duration.parse(written["tightest_limit"]).seconds] if isinstance(written.get("tightest_limit"), str) else []),
+        ]
         return {**written, "tightest_limit": str(Duration.of_seconds(min(limits)))}
 
 

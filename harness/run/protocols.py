@@ -28,9 +28,7 @@ class MetricSpec:
     unit: str  # "s", "1" (count), "%" (share), "1/s"
     source: str
     tags: tuple[str, ...] = ()
-    vouched_by: str | None = (
-        None  # of a time from samples: the checker without which the figure is not believed; "" = none needed, None = nobody can vouch for it
-    )
+    vouched_by: str | None = None  # of a time from samples: the checker that must agree; "" = none needed, None = there is none
 
 
 class Emitter(Protocol):

@@ -195,7 +195,7 @@ class Registry:
 
 
 def _limits_s(thresholds: Sequence[Threshold]) -> tuple[float, ...]:
-    """The limits to be vouched for: those of tails where there are any, for what vouches looks at tails and bounds a median more than enough."""
+    """The limits to be vouched for: those of tails where there are any, for what bounds a tail bounds a median too."""
     tails = [one for one in thresholds if (one.aggregation.quantile or 1) >= TAIL and one.aggregation.name != "median"]
     return tuple(float(one.limit.base) for one in tails or thresholds)
 

@@ -21,7 +21,7 @@ class LoadTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests: str = ""  # name of a table [requests.NAME]; may be left out when there is only one
     rate: str = "10 /s"
     warmup: str = "2 s"
-    duration: str = "20 s"
+    duration: str = "40 s"  # 400 requests: an error rate of 1 % needs 300 of them, a p95 200
     errors: str = "1 %"
     p95: str = "800 ms"
 

@@ -174,6 +174,11 @@ def test_latency_from_the_send_would_hide_a_stall_and_is_caught(place: Any) -> N
         (requests(count=3, outcome="timeout", done_ns=None), Verdict.VACUOUS, "0 of 0 bodies right"),
         (requests(count=3, step="other"), Verdict.VACUOUS, "0 of 0 bodies right"),
         ([], Verdict.VACUOUS, "0 of 0 bodies right"),
+        (requests(count=37, outcome="http_error", status=403), Verdict.VACUOUS, "0 of 0 bodies right"),
+        (requests(count=9, outcome="rate_limited", status=429), Verdict.VACUOUS, "0 of 0 bodies right"),
+        (requests(count=9, outcome="connection_error", status=0, done_ns=None), Verdict.VACUOUS, "0 of 0 bodies right"),
+        ([*requests(count=2), *requests(count=5, outcome="http_error", status=503)], Verdict.PASS, "2 of 2 bodies right"),
+        ([*requests(count=1, outcome="bad_body"), *requests(count=5, outcome="http_error")], Verdict.FAIL, "0 of 1 bodies right"),
     ],
 )
 def test_answers_that_carried_the_load_are_looked_at(place: Any, rows: Any, verdict: Verdict, value: str) -> None:
@@ -181,3 +186,12 @@ def test_answers_that_carried_the_load_are_looked_at(place: Any, rows: Any, verd
     place.rows("requests", rows)
     row = BodiesChecker().check(place.view(), "t", "load", Bodies(step="load"))[0]
     assert (row.verdict, row.value) == (verdict, value)
+
+
+def test_errors_are_told_by_outcome_and_status_where_no_body_was_judged(place: Any) -> None:
+    """An answer of 403 is no wrong body: it is said as what it is, the commonest first."""
+    place.rows(
+        "requests", [*requests(count=3, outcome="timeout", status=0, done_ns=None), *requests(count=37, outcome="http_error", status=403)]
+    )
+    row = BodiesChecker().check(place.view(), "t", "load", Bodies(step="load"))[0]
+    assert row.reason == "no body was judged; of 40 requests: 37 http_error (403), 3 timeout"

@@ -40,7 +40,7 @@ class Shop:
     name: ClassVar[str] = "shop"
     parameters: ClassVar[type[msgspec.Struct]] = ShopParameters
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
-        MetricSpec("response_time", "s", "samples:requests", ("op", "outcome", "step")),
+        MetricSpec("response_time", "s", "samples:requests", ("op", "outcome", "step"), vouched_by="certificate"),
         MetricSpec("errors", "%", "samples:requests", ("op", "step")),
         MetricSpec("till", "s", "measured", ("desk",)),
     )
@@ -129,7 +129,7 @@ class Certificate:
     parameters: ClassVar[type[msgspec.Struct]] = CertificateParameters
 
     def check(self, view: RunView, trial: str, layer: str, parameters: CertificateParameters) -> Sequence[CheckRow]:
-        return [CheckRow(check=self.name, layer=layer, verdict=parameters.verdict, reason="canary late")]
+        return [CheckRow(check=self.name, layer=layer, verdict=parameters.verdict, reason="canary late", voids="latency")]
 
 
 class Broken:
@@ -193,7 +193,7 @@ def smoke() -> SmokeDetector:
 @pytest.fixture
 def make_run(tmp_path: Path, registry: Registry) -> Callable[..., Run]:
     def make(**options: Any) -> Run:
-        run = Run(tmp_path / "reports", registry=registry, project=tmp_path, **{"seed": 7, **options})
+        run = Run(tmp_path / "reports", project=tmp_path, **{"registry": registry, "seed": 7, **options})
         run.attach(Target("http://127.0.0.1:1", {}))
         return run
 

@@ -21,6 +21,7 @@ from harness.journal.events import LoadFinished, LoadGenerator, LoadMixPlanned, 
 from harness.load.engine.fleet import LEAD_S, PROCESSES_MAX, CanaryServer, Fleet
 from harness.load.engine.plan import CONNECTIONS_MAX, MAX_ARRIVALS, CanaryPlan, EnginePlan, Said
 from harness.load.requests import Address, PlannedRequest, RequestKind, local_address
+from harness.load.shape.most import most_arrivals
 from harness.load.shape.pieces import NS, Offsets
 from harness.load.shape.plan import Arrivals, load_plan
 from harness.run.protocols import MetricSpec, StepContext
@@ -89,6 +90,10 @@ class OpenLoopDriver:
         plan, mix = planned_step(context, parameters)
         context.journal.emit(mix)
         drive(context, plan)
+
+    def most(self, parameters: OpenLoop, span_s: tuple[float, float] | None, window_s: float | None) -> int | None:
+        """At most how many requests will be planned there (of all operations of a mix together)."""
+        return most_arrivals(parameters, span_s, window_s)
 
     def rehearse(self, rehearsal: Rehearsal, parameters: OpenLoop) -> StepTimeline:
         """What ``run`` would send with that seed."""

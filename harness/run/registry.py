@@ -27,8 +27,8 @@ from harness.core.errors import HarnessError, UsageError, listing, nearest_word
 from harness.core.units import unit
 from harness.run.protocols import Checker, Driver, MetricSpec, Probe
 from harness.run.threshold_rows import is_latency
-from harness.scenario.catalogue import Implied, Need, Reference
-from harness.thresholds.evaluate import check_dimension
+from harness.scenario.catalogue import Implied, Need, Reference, Stretch
+from harness.thresholds.evaluate import check_dimension, needed_samples
 from harness.thresholds.grammar import Threshold, parse_threshold
 
 TAIL = 0.9  # from this percentile on a limit is one on the tail
@@ -137,6 +137,32 @@ class Registry:
         if spec.source == "measured" and (threshold.phase or threshold.window):
             raise UsageError(f"{spec.name} is a single figure", remedy="`in` and `every` are for metrics made from samples")
         check_dimension(threshold, spec.unit)
+
+    def check_provable(self, expression: str, stretches: Sequence[Stretch]) -> None:
+        """Only steps whose drivers tell their plans beforehand (``most``) are counted; with any other step nothing is refused."""
+        threshold = parse_threshold(expression)
+        spec = self.spec(threshold, [one.driver for one in stretches])
+        needed = needed_samples(threshold, spec.unit)
+        step = dict(threshold.tags).get("step")
+        sources = [one for one in stretches if (step is None or one.step == step) and self._samples(one.driver, spec)]
+        if not needed or spec.source == "measured" or not sources:
+            return
+        window_s = None if threshold.window is None else threshold.window.seconds
+        counts = [self._most(one, window_s) for one in sources]
+        known = sum(count for count in counts if count is not None)
+        if None not in counts and known < needed:
+            where = f" every {threshold.window}" if threshold.window else f" in {threshold.phase}" if threshold.phase else ""
+            raise UsageError(
+                f"this can never be proven: it needs {needed} samples{where}, the plan brings at most {known}",
+                remedy=f"rate × time must be {needed / max(known, 1):.2g} times as much, or set a limit that fewer samples can show",
+            )
+
+    def _samples(self, driver: str, spec: MetricSpec) -> bool:
+        return any(one.name == spec.name and one.source == spec.source for one in self.driver(driver).metrics)
+
+    def _most(self, stretch: Stretch, window_s: float | None) -> int | None:
+        most = getattr(self.driver(stretch.driver), "most", None)
+        return None if most is None else cast("int | None", most(stretch.parameters, stretch.span_s, window_s))
 
     def implied(self, steps: Mapping[str, str], expressions: Sequence[str]) -> Implied:
         """The checks that drivers declare (``implies``) and that metrics need (``vouched_by``)."""

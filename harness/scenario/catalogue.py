@@ -33,6 +33,16 @@ class Implied:
     unvouched: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stretch:
+    """A step's driver and parameters, and the part of the step (seconds from its start) that a threshold looks at; all when None."""
+
+    step: str
+    driver: str
+    parameters: msgspec.Struct
+    span_s: tuple[float, float] | None = None
+
+
 class Catalogue(Protocol):
     """Known names, the types of their parameters, and the judge of threshold expressions."""
 
@@ -40,6 +50,9 @@ class Catalogue(Protocol):
     def parameters(self, reference: Reference) -> type[msgspec.Struct]: ...
     def check_threshold(self, expression: str, drivers: Sequence[str], phases: Collection[str]) -> None:
         """Raise ``UsageError`` whose column counts from 1 within ``expression``."""
+
+    def check_provable(self, expression: str, stretches: Sequence[Stretch]) -> None:
+        """Raise ``UsageError`` for a limit that needs more samples than these steps can bring."""
 
     def implied(self, steps: Mapping[str, str], expressions: Sequence[str]) -> Implied:
         """What the drivers (``steps``: step -> driver) and the metrics of the thresholds imply."""

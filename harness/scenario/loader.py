@@ -12,7 +12,7 @@ import jsonschema
 
 from harness.core.errors import UsageError, UsageErrors, listing, nearest_word
 from harness.core.units import Duration
-from harness.scenario.catalogue import Catalogue, Reference
+from harness.scenario.catalogue import Catalogue, Reference, Stretch
 from harness.scenario.draws import draw_all, draw_duration_ns
 from harness.scenario.implied import with_implied
 from harness.scenario.model import CheckUse, Phase, ProbeUse, Scenario, Step, ThresholdUse
@@ -20,6 +20,7 @@ from harness.scenario.parameters import ParameterError, decode_parameters
 from harness.scenario.plan import find_cycle
 from harness.scenario.schema import SCENARIO_SCHEMA
 from harness.scenario.yaml_tree import MAX_BYTES, MAX_PROBLEMS, Path, Tree, read_tree
+from harness.thresholds.grammar import parse_threshold
 
 DEFAULT_DEADLINE = "10 min"
 _VALIDATOR = jsonschema.Draft202012Validator(SCENARIO_SCHEMA)
@@ -42,6 +43,7 @@ def parse_scenario(content: bytes, file: str, catalogue: Catalogue) -> Scenario:
     _raise_all(_schema_problems(tree))
     data: dict[str, Any] = tree.data
     _raise_all(_reference_problems(tree, data, catalogue))
+    _raise_all(_unprovable(tree, data, catalogue))
     scenario = _scenario(data, file, content.decode("utf-8-sig"))
     return with_implied(scenario, catalogue, uncertified=data.get("uncertified", False))
 
@@ -208,6 +210,25 @@ def _thresholds(tree: Tree, data: dict[str, Any], catalogue: Catalogue) -> Itera
             catalogue.check_threshold(item["expr"], drivers, list(data.get("phases", {})))
         except UsageError as error:
             yield tree.error((*path, "expr"), error.message, nearest=error.nearest, remedy=error.remedy, shift=error.column)
+
+
+def _unprovable(tree: Tree, data: dict[str, Any], catalogue: Catalogue) -> Iterator[UsageError]:
+    """Limits that no run of this plan could ever pass: for a file whose references are good."""
+    for path, item in _items(data, "thresholds"):
+        phase = data.get("phases", {}).get(parse_threshold(item["expr"]).phase)
+        stretches = [_stretch(step, phase, catalogue) for _, step in _items(data, "timeline")]
+        try:
+            catalogue.check_provable(item["expr"], stretches)
+        except UsageError as error:
+            yield tree.error((*path, "expr"), error.message, nearest=error.nearest, remedy=error.remedy)
+
+
+def _stretch(step: dict[str, Any], phase: dict[str, Any] | None, catalogue: Catalogue) -> Stretch:
+    kind = catalogue.parameters(Reference("driver", step["driver"]))
+    span = None
+    if phase is not None and phase["step"] == step["step"]:
+        span = (Duration.parse(phase["from"]).seconds, Duration.parse(phase["to"]).seconds)
+    return Stretch(step["step"], step["driver"], decode_parameters(kind, draw_all(step.get("with", {}), random.Random(0))), span)
 
 
 def _requirements(tree: Tree, data: dict[str, Any], catalogue: Catalogue) -> Iterator[UsageError]:

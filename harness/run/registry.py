@@ -147,8 +147,7 @@ class Registry:
         sources = [one for one in stretches if (step is None or one.step == step) and self._samples(one.driver, spec)]
         if not needed or spec.source == "measured" or not sources:
             return
-        window_s = None if threshold.window is None else threshold.window.seconds
-        counts = [self._most(one, window_s) for one in sources]
+        counts = [self._most(one, threshold) for one in sources]
         known = sum(count for count in counts if count is not None)
         if None not in counts and known < needed:
             where = f" every {threshold.window}" if threshold.window else f" in {threshold.phase}" if threshold.phase else ""
@@ -160,9 +159,11 @@ class Registry:
     def _samples(self, driver: str, spec: MetricSpec) -> bool:
         return any(one.name == spec.name and one.source == spec.source for one in self.driver(driver).metrics)
 
-    def _most(self, stretch: Stretch, window_s: float | None) -> int | None:
+    def _most(self, stretch: Stretch, threshold: Threshold) -> int | None:
+        window_s = None if threshold.window is None else threshold.window.seconds
+        span_s = stretch.phases.get(threshold.phase) if threshold.phase else None
         most = getattr(self.driver(stretch.driver), "most", None)
-        return None if most is None else cast("int | None", most(stretch.parameters, stretch.span_s, window_s))
+        return None if most is None else cast("int | None", most(stretch.parameters, span_s, window_s))
 
     def implied(self, steps: Mapping[str, str], expressions: Sequence[str]) -> Implied:
         """The checks that drivers declare (``implies``) and that metrics need (``vouched_by``)."""

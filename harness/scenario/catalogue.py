@@ -35,12 +35,12 @@ class Implied:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stretch:
-    """A step's driver and parameters, and the part of the step (seconds from its start) that a threshold looks at; all when None."""
+    """A step's driver and parameters, and the phases that are parts of it (seconds from its start)."""
 
     step: str
     driver: str
     parameters: msgspec.Struct
-    span_s: tuple[float, float] | None = None
+    phases: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
 
 class Catalogue(Protocol):

@@ -20,7 +20,6 @@ from harness.scenario.parameters import ParameterError, decode_parameters
 from harness.scenario.plan import find_cycle
 from harness.scenario.schema import SCENARIO_SCHEMA
 from harness.scenario.yaml_tree import MAX_BYTES, MAX_PROBLEMS, Path, Tree, read_tree
-from harness.thresholds.grammar import parse_threshold
 
 DEFAULT_DEADLINE = "10 min"
 _VALIDATOR = jsonschema.Draft202012Validator(SCENARIO_SCHEMA)
@@ -214,21 +213,19 @@ def _thresholds(tree: Tree, data: dict[str, Any], catalogue: Catalogue) -> Itera
 
 def _unprovable(tree: Tree, data: dict[str, Any], catalogue: Catalogue) -> Iterator[UsageError]:
     """Limits that no run of this plan could ever pass: for a file whose references are good."""
+    stretches = [_stretch(step, data.get("phases", {}), catalogue) for _, step in _items(data, "timeline")]
     for path, item in _items(data, "thresholds"):
-        phase = data.get("phases", {}).get(parse_threshold(item["expr"]).phase)
-        stretches = [_stretch(step, phase, catalogue) for _, step in _items(data, "timeline")]
         try:
             catalogue.check_provable(item["expr"], stretches)
         except UsageError as error:
             yield tree.error((*path, "expr"), error.message, nearest=error.nearest, remedy=error.remedy)
 
 
-def _stretch(step: dict[str, Any], phase: dict[str, Any] | None, catalogue: Catalogue) -> Stretch:
+def _stretch(step: dict[str, Any], phases: dict[str, Any], catalogue: Catalogue) -> Stretch:
     kind = catalogue.parameters(Reference("driver", step["driver"]))
-    span = None
-    if phase is not None and phase["step"] == step["step"]:
-        span = (Duration.parse(phase["from"]).seconds, Duration.parse(phase["to"]).seconds)
-    return Stretch(step["step"], step["driver"], decode_parameters(kind, draw_all(step.get("with", {}), random.Random(0))), span)
+    mine = {name: phase for name, phase in phases.items() if phase["step"] == step["step"]}
+    spans = {name: (Duration.parse(phase["from"]).seconds, Duration.parse(phase["to"]).seconds) for name, phase in mine.items()}
+    return Stretch(step["step"], step["driver"], decode_parameters(kind, draw_all(step.get("with", {}), random.Random(0))), spans)
 
 
 def _requirements(tree: Tree, data: dict[str, Any], catalogue: Catalogue) -> Iterator[UsageError]:

@@ -44,11 +44,16 @@ class Span(msgspec.Struct, frozen=True, order=True):
     quote: str
 
 
+SEPARATOR = "separator"  # transform of characters that stand only in the text: two levels of the page meet there
+LEVEL = "level"  # transform of text off the line or in a citation: a script, a part of a formula, a mark
+
+
 class SpanMapEntry(msgspec.Struct, frozen=True):
     """Maps ``text[start:end]`` to the place in the raw payload it was read from.
 
     ``path`` is the element's path in the source (an XPath or a JSON pointer); ``transform`` names what was done to
-    the raw text (``identity``, ``whitespace``, ``nfc``, joined with ``+``).
+    the raw text (``identity``, ``control``, ``whitespace``, ``nfc``, joined with ``+``). Inside a place that holds markup lie further
+    entries with its path: ``separator`` and ``level``. No figure is read across them.
     """
 
     start: int

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from system.evidence.sources.xml import MAX_DEPTH, Inline, parse_xml
+from system.evidence.sources.inline import Inline
+from system.evidence.sources.xml import MAX_DEPTH, parse_xml
 from system.platform.errors import BadInput
 
 DTD = b'<!DOCTYPE a PUBLIC "-//NLM//DTD" "http://example.invalid/a.dtd">'

@@ -7,12 +7,11 @@ half-open code point range. Blocks are separated by one blank line, table cells 
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from system.evidence.ir import Block, BlockKind, Cell, Document, Metadata, Source, SpanMapEntry, Table, document_id
+from system.evidence.ir import LEVEL, SEPARATOR, Block, BlockKind, Cell, Document, Metadata, Source, SpanMapEntry, Table, document_id
+from system.evidence.sources.levels import Resolved, resolve
 from system.platform.errors import BadInput
 
 BLOCK_SEPARATOR = "\n\n"
@@ -24,35 +23,16 @@ MAX_TITLE = 200  # code points of one step of a section path
 MAX_COLUMN_SPAN = 1_000  # HTML's own limit
 MAX_GRID_SLOTS = 1_000_000  # cells times their spans: a table beyond this is an attack, not a table
 
-# C0 and C1 (those that are white space are turned into a space first, so no words are glued), bidi embeddings,
-# overrides and isolates, invisible characters that would defeat an exact match, and tag characters.
-_UNWANTED = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
 
 def normalise(raw: str) -> tuple[str, str]:
-    """The canonical form of ``raw`` and the transform's name: ``identity`` or ``control``, ``nfc``, ``whitespace`` joined by ``+``.
-
-    Lone surrogates (possible in JSON) become U+FFFD, because no store can hold them. The function is idempotent.
-    """
-    steps: list[str] = []
-    text = raw
-    if not text.isascii() or not text.isprintable():
-        text = _SURROGATE.sub("\ufffd", _UNWANTED.sub("", text))
-        if text != raw:
-            steps.append("control")
-    if not unicodedata.is_normalized("NFC", text):
-        text = unicodedata.normalize("NFC", text)
-        steps.append("nfc")
-    collapsed = " ".join(text.split())
-    if collapsed != text:
-        steps.append("whitespace")
-    return collapsed, "+".join(steps) or "identity"
+    """The canonical form of ``raw`` and the transform's name: ``identity`` or ``control``, ``nfc``, ``whitespace`` joined by ``+``."""
+    resolved = resolve(raw)
+    return resolved.text, resolved.transform
 
 
 def clean(raw: str | None) -> str:
-    """The canonical form alone, for metadata; ``None`` gives the empty string."""
-    return normalise(raw)[0] if raw else ""
+    """The canonical form of ``raw`` alone, for metadata; ``None`` gives the empty string."""
+    return resolve(raw).text if raw else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +119,11 @@ class TextBuilder:
         self, kind: BlockKind, raw_text: str, section: str, path: str, loinc: str | None = None, label: str | None = None
     ) -> Block | None:
         """Append one block; ``None`` where nothing is left of ``raw_text`` after normalisation (nothing is added then)."""
-        text, transform = normalise(raw_text)
-        if not text:
+        resolved = resolve(raw_text)
+        if not resolved.text:
             return None
         start = self._open()
-        self._append(text)
-        self._span_map.append(SpanMapEntry(start, self._length, path, transform))
+        self._append_mapped(resolved, path)
         return self._close(kind, start, section, path, loinc, label)
 
     def add_table(self, table: RawTable, section: str, loinc: str | None = None) -> Table:
@@ -221,18 +200,16 @@ class TextBuilder:
             rows.setdefault(item.row, []).append(item)
         fresh = True
         for row in sorted(rows):
-            texts = [normalise(item.raw.text) for item in rows[row]]
-            silent = not any(text for text, _ in texts)  # a row of empty cells has no line; its cells are empty ranges
+            texts = [resolve(item.raw.text) for item in rows[row]]
+            silent = not any(resolved.text for resolved in texts)  # a row of empty cells has no line; its cells are empty ranges
             if not silent and not fresh:
                 self._append(ROW_SEPARATOR)
             fresh = fresh and silent
-            for i, (item, (text, transform)) in enumerate(zip(rows[row], texts, strict=True)):
+            for i, (item, resolved) in enumerate(zip(rows[row], texts, strict=True)):
                 if i and not silent:
                     self._append(CELL_SEPARATOR)
                 start = self._length
-                self._append(text)
-                if text:
-                    self._span_map.append(SpanMapEntry(start, self._length, item.raw.path, transform))
+                self._append_mapped(resolved, item.raw.path)
                 cells.append(Cell(item.row, item.column, item.row_span, item.column_span, item.raw.header, start, self._length))
         return tuple(cells)
 
@@ -246,6 +223,17 @@ class TextBuilder:
         self._length += len(text)
         if self._length > MAX_TEXT:
             raise BadInput(f"the document has more than {MAX_TEXT} characters", f"character {MAX_TEXT}", "send it in smaller documents")
+
+    def _append_mapped(self, resolved: Resolved, path: str) -> None:
+        """Append text with its place; its separators and what stands off the line are entries behind it, with the same path."""
+        start = self._length
+        self._append(resolved.text)
+        if not resolved.text:
+            return
+        entries = [(0, len(resolved.text), resolved.transform)]
+        entries += [(first, last, SEPARATOR) for first, last in resolved.separators]
+        entries += [(first, last, LEVEL) for first, last in resolved.levels]
+        self._span_map.extend(SpanMapEntry(start + first, start + last, path, transform) for first, last, transform in entries)
 
     def _close(self, kind: BlockKind, start: int, section: str, path: str, loinc: str | None, label: str | None) -> Block:
         block = Block(len(self._blocks), kind, start, self._length, clean(section), path, loinc, label)

@@ -7,15 +7,41 @@ from dataclasses import dataclass, field
 
 from system.evidence.ir import BlockKind, Document, Source
 from system.evidence.sources.builder import MAX_TITLE, TextBuilder, clean
+from system.evidence.sources.inline import join
 from system.evidence.sources.jats_front import identify, metadata_of, read_article, title_of
 from system.evidence.sources.jats_tables import INLINE, read_table_wrap
+from system.evidence.sources.levels import APART, Marked
 from system.evidence.sources.xml import Element, attribute, children, descendants, first, language_of, local
 from system.platform.errors import BadInput
 
 PARSER = "jats/1"
 
+# What a picture holds besides its caption, and a table besides its rows: more text of the article.
+_TABLE_PARTS = frozenset(
+    {
+        "label",
+        "caption",
+        "table",
+        "tgroup",
+        "alternatives",
+        "table-wrap-foot",
+        "graphic",
+        "object-id",
+        "permissions",
+        "alt-text",
+        "long-desc",
+        "fn",
+        "table-wrap",
+        "attrib",
+        "abstract",
+        "kwd-group",
+        "subj-group",
+        "processing-meta",
+    }
+)
 # Floats stand beside the text: they are read after the paragraph that holds them, so that its sentence stays whole.
-_FLOATS = frozenset({"fig", "fig-group", "table-wrap", "table-wrap-group", "boxed-text", "supplementary-material", "fn", "media"})
+_GROUPS = frozenset({"fig-group", "table-wrap-group", "boxed-text"})
+_FLOATS = _GROUPS | {"fig", "table-wrap", "supplementary-material", "fn", "media"}
 _FLOW = frozenset({"list", "def-list", "disp-quote", "statement", "verse-group", "speech", "disp-formula-group"})
 _BLOCKS = _FLOATS | _FLOW | {"p", "sec"}
 _IGNORED = frozenset(
@@ -25,7 +51,6 @@ _IGNORED = frozenset(
         "ref-list",
         "object-id",
         "graphic",
-        "media",
         "sec-meta",
         "permissions",
         "caption",
@@ -73,6 +98,7 @@ class _Reader:
             "def-list": self._definitions,
             "fig": self._caption,
             "supplementary-material": self._caption,
+            "media": self._caption,
             "table-wrap": self._table,
             "fn": self._footnote,
             "sub-article": self._sub_article,
@@ -101,8 +127,9 @@ class _Reader:
 
     def _abstract(self, node: Element, path: str, sections: Sections) -> None:
         kind = attribute(node, "abstract-type")
-        title = clean(INLINE.text(first(node, "title"))) or (f"Abstract ({kind})" if kind else "Abstract")
-        self.builder.add_block(BlockKind.HEADING, title, _join((*sections, title)), f"{path}/title[1]")
+        shown = INLINE.marked(first(node, "title"))
+        title = clean(shown) or (f"Abstract ({kind})" if kind else "Abstract")
+        self.builder.add_block(BlockKind.HEADING, shown if clean(shown) else title, _join((*sections, title)), f"{path}/title[1]")
         self._walk(node, path, (*sections, title))
 
     def _sub_article(self, node: Element, path: str, sections: Sections) -> None:
@@ -122,15 +149,26 @@ class _Reader:
             if any(True for _ in descendants(node, *_BLOCKS)):
                 self._container(name, node, path, sections)
             else:
-                self.builder.add_block(BlockKind.PARAGRAPH, INLINE.text(node), _join(sections), path)
+                out: list[str] = []
+                INLINE.collect_child(node, out)  # the element itself: a formula is read in one presentation
+                self.builder.add_block(BlockKind.PARAGRAPH, Marked("".join(out)), _join(sections), path)
 
     def _container(self, name: str, node: Element, path: str, sections: Sections) -> None:
-        """A section or box: its title becomes a heading and a step of the section path."""
-        title = clean(f"{INLINE.text(first(node, 'title'))}") or clean(INLINE.text(first(node, "caption/title"))) or _UNTITLED.get(name, "")
+        """A section, box or group of floats: its title becomes a heading and a step of the path, the rest of its caption a block."""
+        label, caption = INLINE.marked(first(node, "label")), first(node, "caption")
+        shown = INLINE.marked(first(node, "title")) or INLINE.marked(first(caption, "title"))
+        title = clean(shown) or _UNTITLED.get(name, "")
         inner = (*sections, title) if title else sections
         if title:
-            label = INLINE.text(first(node, "label"))
-            self.builder.add_block(BlockKind.HEADING, f"{label} {title}", _join(inner), f"{path}/title[1]")
+            self.builder.add_block(BlockKind.HEADING, join((label, shown if clean(shown) else title)), _join(inner), f"{path}/title[1]")
+        if caption is not None and name in _GROUPS:
+            titled = bool(title) and bool(clean(INLINE.marked(first(caption, "title")))) and first(node, "title") is None
+            parts = [INLINE.marked(part) for part in caption if not (titled and local(part) == "title")]
+            kind = "figure" if name == "fig-group" else "group"
+            text = join(([] if title else [label]) + parts)
+            self.builder.add_block(BlockKind.CAPTION, text, _join(inner), f"{path}/caption[1]", label=kind)
+        elif not title and clean(label):
+            self.builder.add_block(BlockKind.HEADING, label, _join(inner), f"{path}/label[1]")
         self._walk(node, path, inner)
 
     def _paragraph(self, node: Element, path: str, sections: Sections) -> None:
@@ -143,21 +181,23 @@ class _Reader:
         for name, child, child_path in children(node, path):
             if name in _FLOATS:
                 floats.append((name, child, child_path))
+                out.append(APART)
             elif name in _FLOW:
-                self.builder.add_block(kind, "".join(out), _join(sections), path)
+                self.builder.add_block(kind, Marked("".join(out)), _join(sections), path)
                 self._dispatch(name, child, child_path, sections)
                 out = []
             else:
                 INLINE.collect_child(child, out)
+                floats.extend(_nested(child, child_path))
             out.append(child.tail or "")
-        self.builder.add_block(kind, "".join(out), _join(sections), path)
+        self.builder.add_block(kind, Marked("".join(out)), _join(sections), path)
         for name, child, child_path in floats:
             self._dispatch(name, child, child_path, sections)
 
     def _list(self, node: Element, path: str, sections: Sections) -> None:
         for name, item, item_path in children(node, path):
             if name == "title":
-                self.builder.add_block(BlockKind.PARAGRAPH, INLINE.text(item), _join(sections), item_path)
+                self.builder.add_block(BlockKind.PARAGRAPH, INLINE.marked(item), _join(sections), item_path)
             elif name == "list-item":
                 self._item(item, item_path, sections)
 
@@ -175,45 +215,62 @@ class _Reader:
                 out.append(_without(child))
             else:
                 INLINE.collect_child(child, out)
+                later.extend(_nested(child, child_path))
             out.append(" ")
-        self.builder.add_block(BlockKind.LIST_ITEM, "".join(out), _join(sections), path)
+        self.builder.add_block(BlockKind.LIST_ITEM, Marked("".join(out)), _join(sections), path)
         for name, child, child_path in later:
             self._dispatch(name, child, child_path, sections)
 
     def _definitions(self, node: Element, path: str, sections: Sections) -> None:
         for name, item, item_path in children(node, path):
             if name == "def-item":
-                text = f"{clean(INLINE.text(first(item, 'term')))}: {INLINE.text(first(item, 'def'))}"
+                text = Marked(f"{INLINE.marked(first(item, 'term')).strip()}: {INLINE.marked(first(item, 'def'))}")
                 self.builder.add_block(BlockKind.LIST_ITEM, text, _join(sections), item_path)
             elif name == "def-list":
                 self._definitions(item, item_path, sections)
 
     def _caption(self, node: Element, path: str, sections: Sections) -> None:
-        caption = first(node, "caption")
-        caption = first(node, "media/caption") if caption is None else caption
-        text = f"{INLINE.text(first(node, 'label'))} {INLINE.text(caption)}"
-        self.builder.add_block(BlockKind.CAPTION, text, _join(sections), path, label="figure" if local(node) == "fig" else "supplement")
-        for name, child, child_path in children(node, path):
-            if name in ("p", "table-wrap", "fn"):
-                self._dispatch(name, child, child_path, sections)
+        """A figure, film or supplement: its label and caption are one block; captions and text of what it holds follow."""
+        name, caption = local(node), first(node, "caption")
+        text = join(INLINE.marked(part) for part in (first(node, "label"), caption))
+        self.builder.add_block(BlockKind.CAPTION, text, _join(sections), path, label="figure" if name == "fig" else "supplement")
+        for kind, child, child_path in children(node, path):
+            if kind in ("p", "table-wrap", "fn", "media", "supplementary-material", "fig", "attrib") or kind in _FLOW:
+                self._dispatch(kind, child, child_path, sections)
 
     def _table(self, node: Element, path: str, sections: Sections) -> None:
         self.tables += 1
         for table in read_table_wrap(node, path, self.tables):
             self.builder.add_table(table, _join(sections))
+        for name, child, child_path in children(node, path):
+            if name not in _TABLE_PARTS and next(descendants(child, "table", "tgroup"), None) is None:
+                self._dispatch(name, child, child_path, sections)
 
     def _footnote(self, node: Element, path: str, sections: Sections) -> None:
-        self.builder.add_block(BlockKind.FOOTNOTE, INLINE.text(node), _join(sections), path)
+        self.builder.add_block(BlockKind.FOOTNOTE, INLINE.marked(node), _join(sections), path)
 
 
-def _without(node: Element) -> str:
+def _nested(node: Element, path: str) -> list[tuple[str, Element, str]]:
+    """The floats deep inside running text that the reader of running text leaves out, outermost only."""
+    found = []
+    for name, child, child_path in children(node, path):
+        if name in ("fn", "media", "supplementary-material"):
+            found.append((name, child, child_path))
+        elif name not in ("table-wrap", "fig"):
+            found.extend(_nested(child, child_path))
+    return found
+
+
+def _without(node: Element) -> Marked:
     """The running text of a paragraph without the blocks inside it."""
     out = [node.text or ""]
     for child in node:
         if local(child) not in _FLOATS and local(child) not in _FLOW:
             INLINE.collect_child(child, out)
+        else:
+            out.append(APART)
         out.append(child.tail or "")
-    return "".join(out)
+    return Marked("".join(out))
 
 
 def _join(sections: Sections) -> str:

@@ -10,6 +10,7 @@ from system.evidence.ir import Metadata
 from system.evidence.sources.builder import clean
 from system.evidence.sources.guess import looks_like
 from system.evidence.sources.jats_tables import INLINE
+from system.evidence.sources.levels import Marked
 from system.evidence.sources.registrations import own_registrations
 from system.evidence.sources.xml import Element, attribute, descendants, first, local, parse_xml
 from system.platform.errors import BadInput
@@ -100,10 +101,11 @@ def _licence(article: Element) -> str:
     return clean(link or INLINE.text(node) or attribute(node, "license-type"))[:300]
 
 
-def title_of(article: Element) -> str:
+def title_of(article: Element) -> Marked:
+    """Title and subtitle with their marks."""
     group = first(article, "front/article-meta/title-group")
-    title, subtitle = (clean(_TITLE.text(first(group, name))) if group is not None else "" for name in ("article-title", "subtitle"))
-    return f"{title}: {subtitle}" if title and subtitle else title or subtitle
+    title, subtitle = (_TITLE.marked(first(group, name)) for name in ("article-title", "subtitle"))
+    return Marked(f"{title.strip()}: {subtitle}") if clean(title) and clean(subtitle) else title or subtitle
 
 
 def metadata_of(article: Element) -> Metadata:
@@ -113,7 +115,7 @@ def metadata_of(article: Element) -> Metadata:
     meta = first(article, "front/article-meta")
     trials = own_registrations(INLINE.text(meta)) if meta is not None else ()
     return Metadata(
-        title=title_of(article),
+        title=clean(title_of(article)),
         year=int(date[:4]) if date else None,
         journal=clean(INLINE.text(title)),
         authors=tuple(name for name in _authors(article) if name),

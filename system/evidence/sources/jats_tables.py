@@ -1,4 +1,4 @@
-"""Tables of the HTML/XHTML table model, as JATS and SPL use them, read whole.
+"""Tables as JATS and SPL use them, read whole: the HTML table model here, that of CALS in ``cals``.
 
 Several bodies, heads and feet are row groups; a foot written before its body (HTML 4 order) is read after it, as shown.
 """
@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from system.evidence.sources.builder import RawCell, RawTable
-from system.evidence.sources.xml import Element, Inline, attribute, children, descendants, first, local
+from system.evidence.sources.cals import read_group
+from system.evidence.sources.inline import Inline, join
+from system.evidence.sources.xml import Element, attribute, children, descendants, first, local
 
 _ORDER = {"thead": 0, "tbody": 1, "tr": 1, "tfoot": 2}
 
 INLINE = Inline(
     skip=frozenset({"fn", "graphic", "inline-graphic", "media", "object-id", "index-term", "supplementary-material"}),
-    apart=frozenset({"p", "title", "label", "list", "list-item", "def-item", "term", "def", "disp-quote", "tr", "td", "th", "attrib"}),
+    apart=frozenset(
+        {"p", "title", "label", "list", "list-item", "def-item", "term", "def", "disp-quote", "tr", "td", "th", "attrib", "row", "entry"}
+    ),
     breaks=frozenset({"break", "br", "hr"}),
 )
 
@@ -51,7 +55,11 @@ def _cells(row: Element, path: str, inline: Inline, *, in_head: bool) -> Iterato
     for name, cell, cell_path in children(row, path):
         if name in ("td", "th"):
             yield RawCell(
-                inline.text(cell), cell_path, in_head or name == "th", _span(attribute(cell, "rowspan")), _span(attribute(cell, "colspan"))
+                inline.marked(cell),
+                cell_path,
+                in_head or name == "th",
+                _span(attribute(cell, "rowspan")),
+                _span(attribute(cell, "colspan")),
             )
 
 
@@ -66,14 +74,14 @@ def read_table_wrap(wrap: Element, path: str, number: int) -> tuple[RawTable, ..
     Caption and footnotes belong to the first and the last of them. ``number`` (1-based) makes an id where the source has none.
     """
     name = attribute(wrap, "id") or f"table-{number}"
-    caption = f"{INLINE.text(first(wrap, 'label'))} {INLINE.text(first(wrap, 'caption'))}"
+    caption = join(INLINE.marked(first(wrap, part)) for part in ("label", "caption"))
     notes = tuple(_footnotes(wrap))
     found = _tables(wrap, path)
     if not found:
         return (RawTable(name, path, (), caption=caption, footnotes=notes, image_only=True),)
     made: list[RawTable] = []
     for i, (table, table_path) in enumerate(found):
-        rows = read_rows(table, table_path, INLINE)
+        rows = read_rows(table, table_path, INLINE) if local(table) == "table" else Rows(*read_group(table, table_path, INLINE))
         last = i == len(found) - 1
         suffix = f"-{i + 1}" if i else ""
         made.append(RawTable(name + suffix, table_path, rows.rows, rows.groups, "" if i else caption, notes if last else ()))
@@ -84,6 +92,9 @@ def _tables(wrap: Element, path: str) -> list[tuple[Element, str]]:
     found: list[tuple[Element, str]] = []
     for name, child, child_path in children(wrap, path):
         if name == "table":
+            groups = [(group, group_path) for kind, group, group_path in children(child, child_path) if kind == "tgroup"]
+            found.extend(groups or [(child, child_path)])
+        elif name == "tgroup":
             found.append((child, child_path))
         elif name in ("alternatives", "p", "table-wrap"):
             found.extend(_tables(child, child_path))
@@ -92,18 +103,20 @@ def _tables(wrap: Element, path: str) -> list[tuple[Element, str]]:
 
 def _footnotes(wrap: Element) -> Iterator[str]:
     for foot in wrap:
+        if local(foot) == "attrib":
+            yield INLINE.marked(foot)
         if local(foot) != "table-wrap-foot":
             continue
         for _, note, _ in children(foot, ""):
             yield from _notes_of(note)
     for note in descendants(wrap, "fn"):
         if not any(local(up) in ("table-wrap-foot", "fn") for up in note.iterancestors()):
-            yield INLINE.text(note)  # a note written inside a cell or caption
+            yield INLINE.marked(note)  # a note written inside a cell or caption
 
 
 def _notes_of(note: Element) -> Iterator[str]:
     name = local(note)
     if name == "fn-group":
-        yield from (INLINE.text(child) for child in note)
+        yield from (INLINE.marked(child) for child in note)
     elif name not in ("title", "label"):
-        yield INLINE.text(note)
+        yield INLINE.marked(note)

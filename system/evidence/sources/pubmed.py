@@ -16,6 +16,7 @@ from system.platform.errors import BadInput
 PARSER = "pubmed/1"
 WHAT = "a PubMed article set"
 RECORDS = ("PubmedArticle", "PubmedBookArticle")
+DELETIONS = ("DeleteCitation", "DeleteDocument")
 _SETS = ("PubmedArticleSet", "PubmedBookArticleSet")
 
 # Check tags describe the subjects of nearly every study and are no conditions.
@@ -34,17 +35,39 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def records(raw: bytes) -> tuple[Element, ...]:
     """The record elements of an article set or a lone record. Raises ``BadInput`` where there is none."""
+    found, deleted = read_set(raw)
+    if not found:
+        remedy = "delete the documents yourself: a deletion notice is no document"
+        raise BadInput(f"the set holds no record, only deletion notices for PMID {', '.join(deleted)}", "/PubmedArticleSet", remedy)
+    return found
+
+
+def read_set(raw: bytes) -> tuple[tuple[Element, ...], tuple[str, ...]]:
+    """The record elements of a set, and the PMIDs that it declares deleted. Raises ``BadInput`` where there is neither."""
     root = parse_xml(raw, WHAT)
     name = local(root)
     if name in RECORDS:
-        return (root,)
-    found = tuple(child for child in root if local(child) in RECORDS) if name in _SETS else ()
+        return (root,), ()
     if name not in _SETS:
         remedy = "send efetch XML (db=pubmed, retmode=xml), or choose the matching source"
         raise BadInput(f"this is not a PubMed article set: it looks like {looks_like(raw)}", f"/{name}", remedy)
-    if not found:
+    found = tuple(child for child in root if local(child) in RECORDS)
+    deleted = tuple(
+        clean(INLINE.text(pmid)) for notice in root if local(notice) in DELETIONS for pmid in descendants(notice, "PMID") if pmid.text
+    )
+    if not found and not deleted:
         raise BadInput("the article set is empty", f"/{name}", "send a set with at least one PubmedArticle")
-    return found
+    return found, tuple(dict.fromkeys(deleted))
+
+
+def deletion(pmid: str) -> tuple[BadInput, bytes]:
+    """What is said of a deletion notice, and its own bytes: nothing is deleted on the word of a payload."""
+    safe = re.sub(r"[^0-9A-Za-z]", "", pmid)[:40]
+    remedy = "delete the document yourself: DELETE /v1/documents/{doc_id} for every version of this PMID"
+    raw = f"<PubmedArticleSet><DeleteCitation><PMID>{safe}</PMID></DeleteCitation></PubmedArticleSet>".encode()
+    return BadInput(
+        f"deletion notice for PMID {safe}: nothing was deleted", f"/PubmedArticleSet/DeleteCitation/PMID[.='{safe}']", remedy
+    ), raw
 
 
 def parse_pubmed(doc_id: str, raw: bytes) -> Document:
@@ -57,7 +80,7 @@ def parse_pubmed(doc_id: str, raw: bytes) -> Document:
     builder = TextBuilder()
     article, path = _body(record)
     step = "ArticleTitle" if local(record) == RECORDS[0] else "BookTitle"
-    builder.add_block(BlockKind.TITLE, INLINE.text(_title(record)), "", f"{path}/{step}[1]")
+    builder.add_block(BlockKind.TITLE, INLINE.marked(_title(record)), "", f"{path}/{step}[1]")
     own = [item for item in children(article, path) if item[0] == "Abstract"]
     for _, abstract, abstract_path in own or [item for item in _others(record) if item[0] == "OtherAbstract"][:1]:
         _abstract(builder, abstract, abstract_path, "Abstract")
@@ -115,7 +138,7 @@ def _abstract(builder: TextBuilder, node: Element, path: str, section: str) -> N
         if inner != section:
             builder.add_block(BlockKind.HEADING, label, inner, f"{part_path}/@Label")
         category = attribute(part, "NlmCategory").lower().replace("unassigned", "") or None
-        builder.add_block(BlockKind.PARAGRAPH, INLINE.text(part), inner, part_path, label=category)
+        builder.add_block(BlockKind.PARAGRAPH, INLINE.marked(part), inner, part_path, label=category)
 
 
 def _date(node: Element | None) -> str:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from system.evidence.ir import BlockKind, Document, Metadata, Source
 from system.evidence.sources.builder import MAX_TITLE, RawTable, TextBuilder, clean
 from system.evidence.sources.guess import looks_like
+from system.evidence.sources.inline import Inline
 from system.evidence.sources.jats_tables import read_rows
-from system.evidence.sources.xml import Element, Inline, attribute, children, descendants, first, language_of, local, parse_xml
+from system.evidence.sources.levels import APART, Marked
+from system.evidence.sources.xml import Element, attribute, children, descendants, first, language_of, local, parse_xml
 from system.platform.errors import BadInput
 
 PARSER = "spl/1"
@@ -50,7 +52,7 @@ def parse_spl(doc_id: str, raw: bytes) -> Document:
     native_id, version = identify(root)
     metadata = _metadata(root, native_id)
     reader = _Reader(TextBuilder())
-    reader.builder.add_block(BlockKind.TITLE, INLINE.text(first(root, "title")), "", "/document/title[1]")
+    reader.builder.add_block(BlockKind.TITLE, INLINE.marked(first(root, "title")), "", "/document/title[1]")
     reader.sections(root, "/document", _Place((), None))
     if reader.builder.empty:
         raise BadInput("the label has neither title nor sections", "/document/component", "send the whole label as DailyMed serves it")
@@ -107,14 +109,22 @@ def _ingredients(root: Element) -> Iterator[str]:
 
 
 def _codes(root: Element) -> Iterator[tuple[str, str]]:
-    for product in descendants(root, "manufacturedProduct", "partProduct"):
-        code = first(product, "code")
-        if attribute(code, "codeSystem") == _NDC and attribute(code, "code"):
-            yield "ndc", attribute(code, "code")
-    for node in descendants(root, "ingredient"):
-        code = first(node, "ingredientSubstance/code")
-        if attribute(node, "classCode") in _ACTIVE and attribute(code, "codeSystem") == _UNII:
-            yield "unii", attribute(code, "code")
+    """NDC of the products (of their packages where a product of the older form has none) and UNII of the active ingredients."""
+    for product in descendants(root, "manufacturedProduct", "partProduct", "manufacturedMedicine", "partMedicine"):
+        own = _code(first(product, "code"), _NDC)
+        packages = descendants(product, "containerPackagedMedicine") if local(product).endswith("Medicine") and not own else ()
+        yield from (("ndc", code) for code in (own, *(_code(first(package, "code"), _NDC) for package in packages)) if code)
+    for node in descendants(root, "ingredient", "activeIngredient"):
+        substance = first(node, "ingredientSubstance")
+        substance = first(node, "activeIngredientSubstance") if substance is None else substance
+        code = _code(first(substance, "code"), _UNII)
+        if code and (attribute(node, "classCode") in _ACTIVE or local(node) == "activeIngredient"):
+            yield "unii", code
+
+
+def _code(node: Element | None, system: str) -> str:
+    """The code of an element if it is one of the code system ``system``, else the empty string."""
+    return attribute(node, "code") if attribute(node, "codeSystem") == system else ""
 
 
 def _metadata(root: Element, set_id: str) -> Metadata:
@@ -148,16 +158,17 @@ class _Reader:
             elif name in ("component", "structuredBody"):
                 self.sections(child, child_path, place)
             elif name == "observationMedia":
-                self._add(BlockKind.CAPTION, INLINE.text(first(child, "text")), place, child_path, "figure")
+                self._add(BlockKind.CAPTION, INLINE.marked(first(child, "text")), place, child_path, "figure")
 
     def _section(self, section: Element, path: str, outer: _Place) -> None:
         code = first(section, "code")
         value = attribute(code, "code") if attribute(code, "codeSystem") in (_LOINC, "") else ""
         told = value if value and value != UNCLASSIFIED else ""
-        title = clean(INLINE.text(first(section, "title")))
+        heading = INLINE.marked(first(section, "title"))
+        title = clean(heading)
         name = title or (clean(attribute(code, "displayName")) if told else "")
         place = _Place((*outer.sections, name[:MAX_TITLE]) if name else outer.sections, told or outer.loinc)
-        self._add(BlockKind.HEADING, title, place, f"{path}/title[1]")
+        self._add(BlockKind.HEADING, heading, place, f"{path}/title[1]")
         for kind, child, child_path in children(section, path):
             if kind == "text":
                 self._flow(child, child_path, place, BlockKind.PARAGRAPH)
@@ -182,17 +193,18 @@ class _Reader:
         for name, child, child_path in children(node, path):
             if name in _FLOW and kind is BlockKind.LIST_ITEM and name != "paragraph":
                 later.append((name, child, child_path))
+                out.append(APART)
             elif name in _FLOW and kind is not BlockKind.LIST_ITEM:
-                self._add(kind, "".join(out), place, path)
+                self._add(kind, Marked("".join(out)), place, path)
                 out = []
                 self._block(name, child, child_path, place)
             else:
                 INLINE.collect_child(child, out)
                 asides.extend(_asides(child, child_path))
             out.append(child.tail or "")
-        self._add(kind, "".join(out), place, path)
+        self._add(kind, Marked("".join(out)), place, path)
         for aside_kind, aside, aside_path in asides:
-            self._add(aside_kind, INLINE.text(aside), place, aside_path)
+            self._add(aside_kind, INLINE.marked(aside), place, aside_path)
         for name, child, child_path in later:
             self._block(name, child, child_path, place)
 
@@ -206,14 +218,14 @@ class _Reader:
                 if kind == "item":
                     self._flow(item, item_path, place, BlockKind.LIST_ITEM)
                 elif kind == "caption":
-                    self._add(BlockKind.PARAGRAPH, INLINE.text(item), place, item_path)
+                    self._add(BlockKind.PARAGRAPH, INLINE.marked(item), place, item_path)
 
     def _table(self, node: Element, path: str, place: _Place) -> None:
         self.tables += 1
         rows = read_rows(node, path, INLINE)
-        notes = tuple(INLINE.text(note) for note in descendants(node, "footnote"))
+        notes = tuple(INLINE.marked(note) for note in descendants(node, "footnote"))
         name = attribute(node, "ID") or f"table-{self.tables}"
-        table = RawTable(name, path, rows.rows, rows.groups, INLINE.text(first(node, "caption")), notes)
+        table = RawTable(name, path, rows.rows, rows.groups, INLINE.marked(first(node, "caption")), notes)
         self.builder.add_table(table, place.section, place.loinc)
 
     def _add(self, kind: BlockKind, text: str, place: _Place, path: str, label: str | None = None) -> None:

@@ -96,7 +96,8 @@ def decompress(payload: bytes, max_bytes: int = MAX_PAYLOAD_BYTES) -> bytes:
 
 
 def _pubmed_items(raw: bytes) -> Iterator[SplitItem | SplitFailure]:
-    for position, record in enumerate(_bounded(list(pubmed.records(raw)))):
+    found, deleted = pubmed.read_set(raw)
+    for position, record in enumerate(_bounded([*found, *deleted])[: len(found)]):
         inner = etree.tostring(record, method="c14n", exclusive=True, with_tail=False)
         own = b"<PubmedArticleSet>" + inner + b"</PubmedArticleSet>"
         try:
@@ -105,6 +106,9 @@ def _pubmed_items(raw: bytes) -> Iterator[SplitItem | SplitFailure]:
             yield SplitFailure(position, f"/PubmedArticleSet/{local(record)}[{position + 1}]", reason, own)
         else:
             yield SplitItem(Source.PUBMED, native_id, version, own)
+    for position, pmid in enumerate(deleted, len(found)):
+        reason, own = pubmed.deletion(pmid)
+        yield SplitFailure(position, reason.place, reason, own)
 
 
 def _json_items(source: Source, raw: bytes, identify: _Identify) -> Iterator[SplitItem | SplitFailure]:

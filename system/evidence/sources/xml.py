@@ -10,7 +10,6 @@ import codecs
 import html.entities
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lxml import etree
@@ -28,6 +27,8 @@ _ENCODINGS = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "iso8859-1", "iso
 _DECLARATION = re.compile(rb"\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"'][^>]{0,200}?\?>")
 _DOCTYPE = re.compile(r"<!DOCTYPE(?:[^\[>\"']|\"[^\"]*\"|'[^']*')*(?:\[[^\]]*\]\s*)?>")
 _NAMED_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
+# Noncharacters (U+FDD0 to U+FDEF), written out or by number: the readers of inline markup use them as marks of their own.
+_MARKS = re.compile("[\ufdd0-\ufdef]|&#(?:x0*fd[de][0-9a-f]|0*(?:6497[6-9]|649[89][0-9]|6500[0-7]));", re.IGNORECASE)
 _MARKUP_ENTITIES = frozenset({"lt", "gt", "amp", "quot", "apos"})
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 _SAFE = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
@@ -41,6 +42,7 @@ def parse_xml(raw: bytes, what: str, max_bytes: int = MAX_BYTES) -> Element:
         raise BadInput(f"the payload has {len(raw)} bytes, {max_bytes} are allowed", "payload", f"send {what} in smaller pieces")
     text = decode_xml(raw, what)
     _refuse_entity_declarations(text)
+    text = _MARKS.sub("\ufffd", text)
     # The named characters of XHTML and ISO live in DTDs that are never loaded: the declaration goes, the characters come.
     source = _NAMED_ENTITY.sub(_named_character, _DOCTYPE.sub(_only_lines, text, count=1)).encode("utf-8")
     parser = etree.XMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False, **_SAFE)
@@ -116,95 +118,6 @@ def language_of(value: str) -> str:
     """The ISO 639-1 code of a language attribute such as ``EN`` or ``en-US``; English where it says nothing usable."""
     code = value[:2].lower()
     return code if len(code) == 2 and code.isascii() and code.isalpha() else "en"
-
-
-@dataclass(frozen=True, slots=True)
-class Inline:
-    """How running text is read.
-
-    ``skip`` is left out, ``apart`` is set apart by spaces, ``breaks`` become a space, ``references`` are elements whose
-    superscript marks a note or citation.
-    """
-
-    skip: frozenset[str] = frozenset()
-    apart: frozenset[str] = frozenset()
-    breaks: frozenset[str] = frozenset({"break", "br"})
-    references: frozenset[str] = frozenset({"xref"})
-
-    def text(self, element: Element | None) -> str:
-        """The element's running text, without its tail."""
-        if element is None:
-            return ""
-        if len(element) == 0:
-            return element.text or ""
-        out: list[str] = []
-        self.collect(element, out)
-        return "".join(out)
-
-    def collect(self, element: Element, out: list[str]) -> None:
-        """Append the pieces of the element's running text to ``out``."""
-        if element.text:
-            out.append(element.text)
-        for child in element:
-            self.collect_child(child, out)
-            if child.tail:
-                out.append(child.tail)
-
-    def collect_child(self, child: Element, out: list[str]) -> None:
-        """Append one child's text without its tail, set apart as its kind asks for."""
-        name = local(child)
-        if name in self.breaks or name in self.skip:
-            out.append(" " if name in self.breaks else "")
-        elif name in self.apart:
-            out.append(" ")
-            self.collect(child, out)
-            out.append(" ")
-        elif name == "sup" or name in self.references:
-            self._raised(child, name, out)
-        elif name in ("alternatives", "inline-formula", "disp-formula"):
-            out.append(_formula(child, self))
-        elif name != "tex-math":
-            self.collect(child, out)
-
-    def _raised(self, child: Element, name: str, out: list[str]) -> None:
-        """A superscript must not change the number before it: 10 to the 5th is not 105, and 0.05 with note 2 is not 0.052."""
-        inner: list[str] = []
-        self.collect(child, inner)
-        text = "".join(inner)
-        before = next((piece[-1] for piece in reversed(out[-8:]) if piece), " ")  # bounded: a flood of empty marks stays linear
-        marks = name in self.references or any(local(d) in self.references for d in child)
-        if text and (name == "sup" or any(local(d) == "sup" for d in child)):
-            out.append(_joint(before, text.strip(), marks=marks))
-        out.append(text)
-
-
-def _joint(before: str, raised: str, *, marks: bool) -> str:
-    """What stands between a character and the superscript behind it: nothing, ``^`` before an exponent, else a space."""
-    if not marks and (before.isdigit() or before == ")") and _EXPONENT.fullmatch(raised):
-        return "^"
-    apart = before.isdigit() or before in ")]%" or (marks and before.isalpha())
-    return " " if apart and raised[:1].isalnum() and raised not in _ORDINALS else ""
-
-
-_ORDINALS = frozenset({"st", "nd", "rd", "th"})
-_EXPONENT = re.compile(r"[-+−–]?\d+")
-_TEX_BEGIN, _TEX_END = r"\begin{document}", r"\end{document}"
-
-
-def _formula(element: Element, inline: Inline) -> str:
-    """A formula's words: its MathML text, else its alternative text, else its TeX, else what it holds."""
-    math = next(descendants(element, "math"), None)
-    if math is not None:
-        return inline.text(math)
-    alternative = next(descendants(element, "alt-text", "textual-form"), None)
-    if alternative is not None:
-        return inline.text(alternative)
-    tex = next(descendants(element, "tex-math"), None)
-    if tex is not None:
-        source = "".join(tex.itertext())
-        body = source.partition(_TEX_BEGIN)[2] or source
-        return body.partition(_TEX_END)[0].replace("$$", "").strip()
-    return inline.text(element)
 
 
 def _only_lines(match: re.Match[str]) -> str:

@@ -195,9 +195,9 @@ class _Resolver:
         return "", True
 
     def _slashed(self, place: int) -> bool:
-        """Whether the piece is the upper part of a fraction: a slash stands behind its end."""
-        behind = self.parts[place + 2 : place + 4]
-        return len(behind) == 2 and behind[0] == END and behind[1].lstrip()[:1] in ("/", "⁄") and bool(behind[1].strip())
+        """Whether the piece is the upper part of a fraction written as raised and lowered digits with a slash between."""
+        behind = self.parts[place + 2 : place + 5]
+        return len(behind) == 3 and behind[0] == END and behind[1].strip() in ("/", "⁄") and behind[2] == LOWERED
 
     def _text(self, part: str) -> None:
         text, steps = _characters(part)
@@ -219,7 +219,7 @@ class _Resolver:
     def _separated(self, shown: str) -> bool:
         if not self.before or self.silent:
             return False
-        if self.apart and (merges(self.before, shown) or (self.cited and shown[:1].isalpha())):
+        if self.apart and (merges(self.before, shown) or (self.cited and len(shown) > 1 and shown[:2].isalpha())):
             return True
         return not unicodedata.is_normalized("NFC", self.before + shown[:8])
 

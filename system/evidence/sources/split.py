@@ -44,12 +44,13 @@ class SplitItem(msgspec.Struct, frozen=True):
 
 
 class SplitFailure(msgspec.Struct, frozen=True):
-    """One unusable item: ``position`` is its 0-based index in the payload, ``place`` where to look."""
+    """One unusable item: ``position`` is its 0-based index in the payload, ``place`` where to look, ``native_id`` "" if not known."""
 
     position: int
     place: str
     reason: BadInput
     raw: bytes
+    native_id: str = ""
 
 
 Split = tuple[SplitItem | SplitFailure, ...]
@@ -108,7 +109,7 @@ def _pubmed_items(raw: bytes) -> Iterator[SplitItem | SplitFailure]:
             yield SplitItem(Source.PUBMED, native_id, version, own)
     for position, pmid in enumerate(deleted, len(found)):
         reason, own = pubmed.deletion(pmid)
-        yield SplitFailure(position, reason.place, reason, own)
+        yield SplitFailure(position, reason.place, reason, own, pmid)
 
 
 def _json_items(source: Source, raw: bytes, identify: _Identify) -> Iterator[SplitItem | SplitFailure]:

@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from system.evidence.extraction.measures import MAX_SENTENCE
-from system.evidence.extraction.numbers import DASH, MAGNITUDE, parse_number
+from system.evidence.extraction.numbers import DASH, MAGNITUDE, OFF_LINE, parse_number
 from system.evidence.extraction.units import DOSE_UNIT, ucum
 
 _SMALL = {
@@ -33,9 +33,9 @@ _COUNT = rf"(?:\d+(?:\.\d+)?|{'|'.join(_SMALL)})"
 _UNIT = rf"(?P<{{name}}>{DOSE_UNIT})(?![A-Za-z0-9²])"
 _HYPHENS = r"[\s\u00a0-]?"
 _AMOUNT = re.compile(
-    rf"(?<![\w.,/<>≤≥])(?P<low>{MAGNITUDE})(?:{_HYPHENS}{_UNIT.format(name='low_unit')})?(?P<per_low>/day)?"
+    rf"(?<![\w.,/<>≤≥{OFF_LINE}])(?P<low>{MAGNITUDE})(?:{_HYPHENS}{_UNIT.format(name='low_unit')})?(?P<per_low>/day)?"
     rf"\s*(?P<join>\bto\b|[{DASH}]|\bor\b)\s*(?P<high>{MAGNITUDE}){_HYPHENS}{_UNIT.format(name='high_unit')}"
-    rf"|(?<![\w.,/<>≤≥])(?P<amount>{MAGNITUDE}){_HYPHENS}{_UNIT.format(name='unit')}"
+    rf"|(?<![\w.,/<>≤≥{OFF_LINE}])(?P<amount>{MAGNITUDE}){_HYPHENS}{_UNIT.format(name='unit')}"
 )
 _NOT_A_DOSE_BEFORE = re.compile(
     r"(?:\b(?:greater\s+than|more\s+than|less\s+than|above|below|beyond|exceed(?:s|ing)?(?!\s+the)|over|under|increments?\s+of|increased\s+by|decreased\s+by|reduced\s+by|"

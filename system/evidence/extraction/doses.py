@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from system.evidence.extraction.check import check_dose, states, with_check
 from system.evidence.extraction.dose_grammar import DoseStatement, dose_statements
 from system.evidence.extraction.grid import Grid
+from system.evidence.extraction.reading import readable
 from system.evidence.extraction.sentences import sentences
 from system.evidence.ir import Block, BlockKind, Document, Source, Span, Table
 from system.evidence.records import Check, CheckStatus, Dose, Kind, record_id
@@ -34,15 +35,16 @@ def doses_from_label(document: Document) -> tuple[Dose, ...]:
     if document.source is not Source.SPL:
         return ()
     dosage = {block.section for block in document.blocks if block.loinc == DOSAGE}
+    shown = readable(document)
     found: list[Dose] = []
     for block in document.blocks:
         inside = _is_dosage(block.loinc, block.section, dosage)
         if block.kind in _PROSE:
-            found.extend(_from_prose(document, block, dosing=inside))
+            found.extend(_from_prose(document, shown, block, dosing=inside))
     for table in document.tables:
         block = document.blocks[table.block_index]
         if table.cells and _is_dosage(block.loinc, block.section, dosage):
-            found.extend(_from_table(document, block, table))
+            found.extend(_from_table(document, shown, block, table))
     return tuple(found)
 
 
@@ -53,7 +55,7 @@ def _is_dosage(loinc: str | None, section: str, dosage: set[str]) -> bool:
     return loinc == DOSAGE or any(section == top or section.startswith(f"{top} > ") for top in dosage if top)
 
 
-def _from_prose(document: Document, block: Block, *, dosing: bool) -> Iterator[Dose]:
+def _from_prose(document: Document, shown: str, block: Block, *, dosing: bool) -> Iterator[Dose]:
     if not dosing and (block.loinc == BOXED_WARNING or _NEVER.search(block.section)):
         return
     for sentence in sentences(document.text, block.start, block.end):
@@ -61,13 +63,13 @@ def _from_prose(document: Document, block: Block, *, dosing: bool) -> Iterator[D
         if not dosing and not _RECOMMENDS.search(text):
             continue
         span = document.span(sentence.start, sentence.end)
-        for statement in dose_statements(text):
+        for statement in dose_statements(shown[sentence.start : sentence.end]):
             if dosing or statement.frequency_per_day is not None:
                 yield _record(document, block, statement, (span,), _population(text), sentence.start)
 
 
-def _from_table(document: Document, block: Block, table: Table) -> Iterator[Dose]:
-    grid = Grid(document.text, table)
+def _from_table(document: Document, shown: str, block: Block, table: Table) -> Iterator[Dose]:
+    grid = Grid(shown, table)
     for cell in table.cells:
         text = grid.text_of(cell)
         if cell.header or not text.strip():
@@ -75,7 +77,7 @@ def _from_table(document: Document, block: Block, table: Table) -> Iterator[Dose
         labels = grid.labels(cell)[:1]
         spans = [document.span(cell.start, cell.end), *(document.span(label.cell.start, label.cell.end) for label in labels)]
         for statement in dose_statements(text):
-            yield _record(document, block, statement, tuple(spans), labels[0].text if labels else "", cell.start)
+            yield _record(document, block, statement, tuple(spans), spans[1].quote.strip() if labels else "", cell.start)
 
 
 def _population(sentence: str) -> str:

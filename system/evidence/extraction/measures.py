@@ -73,9 +73,9 @@ _P_VALUE = re.compile(
 _OPERATORS = {"≤": "<=", "≥": ">=", "⩽": "<=", "⩾": ">=", "＜": "<", "＝": "="}
 _VALUE = re.compile(
     r"(?P<gap>"
-    r"(?:\s*[\[(][^()\[\]\d]{0,40}[\])])?"  # its abbreviation
+    r"(?:\s*[\[(][^()\[\]\d\ufdd0]{0,40}[\])])?"  # its abbreviation
     rf"(?:\s*(?:and|,|with)?\s*[\[(]?\s*{_CI_LABEL_BEFORE}\s*[\])]?)?"  # "(95% CI)", "and 95% confidence interval"
-    r"(?:(?:[^.;()\[\]\d=<>{}]|(?<=\bvs)\.){0,140}?)"  # "for death from any cause was"
+    r"(?:(?:[^.;()\[\]\d=<>{}\ufdd0]|(?<=\bvs)\.){0,140}?)"  # "for death from any cause was"
     r"(?:\s*[=:,≈~]|\b(?:of|was|were|is|at|to\s+be|by|equal(?:s|led)?(?:\s+to)?)|(?<=[\s)\]]))?\s*"
     rf")(?P<value>{_MONEY}{NUMBER}){END}(?P<unit>{_UNIT_AFTER})"
 )

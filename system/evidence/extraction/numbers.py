@@ -20,10 +20,12 @@ SIGN = rf"(?:(?<![\w)\]%.·])(?:[{MINUS}+](?=[.·\d])|(?<![\d%]\s)[−–]\s(?=[
 MAGNITUDE = r"(?:\d{1,3}(?:[,\u2009\u202f]\d{3})+(?:[.·∙]\d+)?|\d+(?:[.·∙]\d+)?|[.·∙]\d+)"
 # The end of a number: a letter may follow only where it is a unit, a footnote mark or a closing word boundary.
 _UNITS_GLUED = r"(?:mg|g|kg|mcg|ug|µg|μg|ng|mL|ml|mm|cm|dL|L|l|IU|U|h|hr|hrs|d|wk|months?|weeks?|days?|years?|x10|[a-f])"
-END = rf"(?![\d]|[.·∙,]\d|(?!{_UNITS_GLUED}(?![A-Za-z0-9]))[A-Za-z_])"
+# Nothing printed off the line touches a number: 10^5 and 10⁵ are not 10, 2½ is not 2, and what is hidden may belong to it.
+OFF_LINE = "\\^√⁄½¼¾⅐-⅞↉⁰¹²³⁴-⁹⁺⁻₀-₉\ufdd0"
+END = rf"(?![\d{OFF_LINE}]|[.·∙,][\d\ufdd0]|(?!{_UNITS_GLUED}(?![A-Za-z0-9]))[A-Za-z_])"
 NUMBER = SIGN + MAGNITUDE
 
-_TOKEN = re.compile(rf"(?<![\d.·∙A-Za-z_])(?<!\d,)(?<![A-Za-z][-‐‑])(?P<number>{NUMBER}){END}")
+_TOKEN = re.compile(rf"(?<![\d.·∙A-Za-z_{OFF_LINE}])(?<!\^[-+−–])(?<!\d,)(?<![A-Za-z][-‐‑])(?P<number>{NUMBER}){END}")
 
 
 class NumberToken(msgspec.Struct, frozen=True):

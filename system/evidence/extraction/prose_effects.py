@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from system.evidence.extraction.check import check_effect, with_check
 from system.evidence.extraction.context import context_of
 from system.evidence.extraction.measures import RATIOS, Statement, statements
+from system.evidence.extraction.reading import readable
 from system.evidence.extraction.sentences import Sentence, sentences
 from system.evidence.ir import Block, BlockKind, Document
 from system.evidence.records import Check, CheckStatus, Effect, EffectType, Kind, record_id
@@ -47,11 +48,12 @@ _OTHER_MEANINGS = {
 def effects_from_prose(document: Document) -> tuple[Effect, ...]:
     """Every effect that a paragraph of the document's own results or abstract states with an interval, a p value or in plain words."""
     other = frozenset(name for name, pattern in _OTHER_MEANINGS.items() if pattern.search(document.text))
+    shown = readable(document)
     found: list[Effect] = []
     for block in document.blocks:
         if block.kind in _PROSE and reports_own_results(block.section):
             for sentence in sentences(document.text, block.start, block.end):
-                found.extend(_effects_of(document, block, sentence, other))
+                found.extend(_effects_of(document, shown, block, sentence, other))
     return tuple(found)
 
 
@@ -67,11 +69,11 @@ def reports_own_results(section: str) -> bool:
     return bool(_RESULTS.search(parts[0])) or not _NOT_RESULTS.search(section)
 
 
-def _effects_of(document: Document, block: Block, sentence: Sentence, other: frozenset[str]) -> Iterator[Effect]:
+def _effects_of(document: Document, shown: str, block: Block, sentence: Sentence, other: frozenset[str]) -> Iterator[Effect]:
     text = document.text[sentence.start : sentence.end]
     if _PLANNED.search(text) or _OTHERS.search(text):
         return
-    for statement in statements(text):
+    for statement in statements(shown[sentence.start : sentence.end]):  # the offsets are those of the text
         if _credible(statement, text, other):
             yield _record(document, block, sentence, text, statement)
 

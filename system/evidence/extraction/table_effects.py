@@ -14,6 +14,7 @@ from system.evidence.extraction.check import check_effect, with_check
 from system.evidence.extraction.grid import Grid, Heading
 from system.evidence.extraction.measures import CI_LABEL, RATIOS, measure_of, read_p, stated_measure
 from system.evidence.extraction.numbers import DASH, END, NUMBER, parse_number
+from system.evidence.extraction.reading import HIDDEN, readable
 from system.evidence.ir import Cell, Document, Span, Table
 from system.evidence.records import Check, CheckStatus, Effect, EffectType, Kind, record_id
 
@@ -62,11 +63,12 @@ class _Numbers(msgspec.Struct, frozen=True):
 
 def effects_from_tables(document: Document) -> tuple[Effect, ...]:
     """Every value with its confidence interval below (or beside) a heading that names one measure."""
-    return tuple(effect for table in document.tables if table.cells for effect in _table(document, table))
+    shown = readable(document)
+    return tuple(effect for table in document.tables if table.cells for effect in _table(document, shown, table))
 
 
-def _table(document: Document, table: Table) -> Iterator[Effect]:
-    grid = Grid(document.text, table)
+def _table(document: Document, shown: str, table: Table) -> Iterator[Effect]:
+    grid = Grid(shown, table)
     caption = _caption(document, table)
     taken: set[Cell] = set()
     for row in range(table.rows):
@@ -191,8 +193,15 @@ def _record(
     percent, percent_span = _percent(headings, grid.text_of(cell), caption)
     p = _p_value(grid, numbers)
     measured_by_row = bool(labels) and names == labels[:1]
-    outcome, timeframe = _outcome(table, labels[1:] if measured_by_row else labels)
-    arms = next((m for heading in reversed(names) if (m := _VERSUS.match(heading.text)) and not _NO_ARMS.search(heading.text)), None)
+    outcome, timeframe = _outcome(document, table, labels[1:] if measured_by_row else labels)
+    arms = next(
+        (
+            m
+            for heading in reversed(names)
+            if (m := _VERSUS.match(heading.text)) and HIDDEN not in m.group() and not _NO_ARMS.search(heading.text)
+        ),
+        None,
+    )
     places = [*(_place(c) for c in numbers.cells), *([_place(p[2])] if p and p[2] else []), *(_place(h.cell) for h in (*labels, *headings))]
     told = [caption] if caption is not None and _DURATION.search(caption.quote) else []  # "Outcomes after two years" holds for every cell
     spans = tuple(dict.fromkeys([*(document.span(a, b) for a, b in places if a < b), *([percent_span] if percent_span else []), *told]))
@@ -222,17 +231,18 @@ def _record(
     return with_check(effect, check_effect(effect), *flags)
 
 
-def _outcome(table: Table, labels: tuple[Heading, ...]) -> tuple[str, str]:
+def _outcome(document: Document, table: Table, labels: tuple[Heading, ...]) -> tuple[str, str]:
     """Outcome and time frame from the row's label and its group's.
 
     In a table of risk factors a row names what is associated, not the outcome: there nothing is stated.
     """
     if _COVARIATES.search(table.caption) or not labels:
         return "", ""
-    label = re.sub(r"\s*[*†‡§]+$", "", labels[0].text).strip(" ,:")
+    printed = [document.text[label.cell.start : label.cell.end].strip() for label in labels]
+    label = re.sub(r"\s*[*†‡§]+$", "", printed[0]).strip(" ,:")
     timeframe = label if _TIME_LABEL.match(label) else ""
     if timeframe or _GENERIC.match(label):
-        label = labels[1].text if len(labels) > 1 else ""
+        label = printed[1] if len(printed) > 1 else ""
     return (label if re.search(r"[A-Za-z]{3}", label) else ""), timeframe
 
 

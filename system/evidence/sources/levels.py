@@ -224,14 +224,14 @@ class _Resolver:
         return not unicodedata.is_normalized("NFC", self.before + shown[:8])
 
     def _separate(self, mark: str) -> None:
-        if self.gap and self.length:
+        closing = mark in (")", "]")
+        if self.gap and self.length and not closing:
             self._write(" ")
-            self.gap = False
         if mark == " " and (not self.length or self.before.endswith(" ")):
             return
         self.separators.append((self.length, self.length + len(mark)))
         self._write(mark)
-        self.gap, self.silent = False, True
+        self.gap, self.silent = False, not closing
 
     def _write(self, text: str) -> None:
         self.out.append(text)

@@ -106,10 +106,10 @@ def _short_row_spans(old: Any) -> Any:
     return resolve_grid
 
 
-@_defect("superscript-glued", "worker", "system.evidence.sources.levels:_joint")
+@_defect("superscript-glued", "worker", "system.evidence.sources.levels:_Resolver._separate")
 def _glued(_old: Any) -> Any:
     """Exponents and reference marks are glued to the number before them: 10 to the 5th reads 105."""
-    return lambda *_pieces, **_named: ""
+    return lambda *_pieces, **_named: None
 
 
 # --- extraction

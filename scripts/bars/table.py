@@ -26,6 +26,14 @@ BARS: tuple[Bar, ...] = (
         _script("pooling"),
         180,
     ),
+    Bar(
+        "markup",
+        "digits of articles, labels and abstracts (fault folders 01, 16, 17)",
+        "every number of every document stands in one text node of its XML, or in touching ones; every value extracted is printed whole; "
+        "no text node of body, abstract or label is lost: 0 exceptions",
+        _script("markup"),
+        90,
+    ),
     Bar("grounding", "grounding", "100 % of stored and answered quotes equal their slice", _script("grounding_bar"), 120, ("OPS-2.1",)),
     Bar(
         "outcomes",

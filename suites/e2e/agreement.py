@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -75,6 +76,13 @@ def tables_whole(cells: Iterable[int], expected: Iterable[int]) -> Judged:
     """The articles' IR have exactly the cells that their XML has."""
     given, wanted = sorted(cells), sorted(expected)
     return Judged(sum(wanted), () if given == wanted else (f"articles have {given} cells, their XML has {wanted}",))
+
+
+def digits_printed(name: str, text: str, printed: set[str]) -> Judged:
+    """No run of digits stands in an article's text that its page does not show: 10 to the 5th is not 105."""
+    runs = re.findall(r"\d+", text)
+    made_up = sorted({run for run in runs if run not in printed})
+    return Judged(len(runs), tuple(f"{name}: no page shows {run}" for run in made_up[:SHOWN]))
 
 
 def label_sections_kept(found: Sequence[set[str]], name: str, codes: set[str]) -> Judged:

@@ -15,6 +15,7 @@ from typing import Any
 
 RATIOS = frozenset({"HR", "RR", "OR", "response_rate_ratio"})
 DIFFERENCE_WORDS = ("mean difference", "ls mean", "least squares mean")
+LETTERS = {"italic", "bold", "underline", "sc", "monospace", "named-content", "styled-content", "ext-link", "i", "b", "u", "mn", "mo"}
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
@@ -47,9 +48,36 @@ def stated_effects(content: bytes) -> list[tuple[str, str]]:
 
 
 def table_cells(content: bytes) -> int:
-    """td and th of every table of an article, wherever it stands."""
+    """td and th, and the entries of CALS rows, of every table of an article, wherever it stands."""
     root = _root(content)
-    return sum(1 for element in root.iter() if _local(element) in {"td", "th"})
+    html = sum(1 for element in root.iter() if _local(element) in {"td", "th"})
+    return html + sum(1 for row in root.iter() if _local(row) == "row" for entry in row if _local(entry) == "entry")
+
+
+def article_ids(content: bytes) -> set[str]:
+    """Every identifier that an article gives itself; a PMC number with and without its letters."""
+    ids = {str(node.text).strip() for node in _root(content).iter() if _local(node) == "article-id" and node.text}
+    return ids | {f"PMC{name}" for name in ids}
+
+
+def digit_runs(content: bytes) -> set[str]:
+    """Every run of digits that the page of an article can show: within a text node, or over letters that only look different."""
+    root = _root(content)
+    line: list[str] = []
+    _spell(root, line)
+    names = [element.get("id", "") for element in root.iter()]  # a table without a caption is called by its id, or numbered
+    numbered = [str(number) for number, _ in enumerate((e for e in root.iter() if _local(e) == "table-wrap"), 1)]
+    return set(re.findall(r"\d+", "\n".join(["".join(line), *names, *numbered])))
+
+
+def _spell(element: Any, line: list[str]) -> None:
+    """Append an element's text; a line break stands wherever an element is no mere change of letters."""
+    edge = "" if _local(element) in LETTERS else "\n"
+    line += [edge, element.text or ""]
+    for child in element:
+        _spell(child, line)
+        line.append(child.tail or "")
+    line.append(edge)
 
 
 def section_codes(content: bytes) -> set[str]:

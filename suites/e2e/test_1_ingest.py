@@ -60,6 +60,17 @@ def test_tables_of_articles_are_whole(api: Api, corpus: Corpus, examined) -> Non
     assert judged.problems == ()
 
 
+def test_articles_show_no_digits_that_their_page_does_not(api: Api, corpus: Corpus, examined) -> None:
+    """Every run of digits of an article's text stands in one piece of an article's XML: nothing off the line is glued to it."""
+    texts = {row["native_id"]: api.ir(row["doc_id"])["text"] for row in api.documents(source="jats", state="completed")}
+    for payload in (p for p in corpus.payloads if p.source == "jats"):
+        printed = independent.digit_runs(payload.content)
+        for native in texts.keys() & independent.article_ids(payload.content):
+            judged = agreement.digits_printed(native, texts[native], printed)
+            examined(judged.examined)
+            assert judged.problems == ()
+
+
 def test_labels_keep_their_coded_sections(api: Api, corpus: Corpus, examined) -> None:
     """Every LOINC code of a label's sections that holds text is a section of its IR."""
     found = [{block["loinc"] for block in api.ir(row["doc_id"])["blocks"] if block.get("loinc")} for row in api.documents(source="spl")]

@@ -141,8 +141,8 @@ class TextBuilder:
             cells = self._append_rows(placed)
         else:
             start = self._open()
-            self._append(caption or clean(table.table_id) or "table")
-            self._span_map.append(SpanMapEntry(start, self._length, table.path, "whitespace"))
+            fallback = resolve(table.table_id) if clean(table.table_id) else resolve("table")
+            self._append_mapped(resolve(table.caption) if caption else fallback, f"{table.path}#caption" if caption else table.path)
             cells = tuple(Cell(p.row, p.column, p.row_span, p.column_span, p.raw.header, start, start) for p in placed)
         block = self._close(BlockKind.TABLE, start, section, table.path, loinc, table.label)
         kept: list[str] = []

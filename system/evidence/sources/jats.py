@@ -10,11 +10,11 @@ from system.evidence.sources.builder import MAX_TITLE, TextBuilder, clean
 from system.evidence.sources.inline import join
 from system.evidence.sources.jats_front import identify, metadata_of, read_article, title_of
 from system.evidence.sources.jats_tables import INLINE, read_table_wrap
-from system.evidence.sources.levels import APART, Marked
+from system.evidence.sources.levels import APART, INSERTED, Marked
 from system.evidence.sources.xml import Element, attribute, children, descendants, first, language_of, local
 from system.platform.errors import BadInput
 
-PARSER = "jats/1"
+PARSER = "jats/2"
 
 # What a picture holds besides its caption, and a table besides its rows: more text of the article.
 _TABLE_PARTS = frozenset(
@@ -224,7 +224,7 @@ class _Reader:
     def _definitions(self, node: Element, path: str, sections: Sections) -> None:
         for name, item, item_path in children(node, path):
             if name == "def-item":
-                text = Marked(f"{INLINE.marked(first(item, 'term')).strip()}: {INLINE.marked(first(item, 'def'))}")
+                text = Marked(f"{INLINE.marked(first(item, 'term')).strip()}{INSERTED}: {INLINE.marked(first(item, 'def'))}")
                 self.builder.add_block(BlockKind.LIST_ITEM, text, _join(sections), item_path)
             elif name == "def-list":
                 self._definitions(item, item_path, sections)

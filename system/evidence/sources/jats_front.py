@@ -10,7 +10,7 @@ from system.evidence.ir import Metadata
 from system.evidence.sources.builder import clean
 from system.evidence.sources.guess import looks_like
 from system.evidence.sources.jats_tables import INLINE
-from system.evidence.sources.levels import Marked
+from system.evidence.sources.levels import INSERTED, Marked, unmarked
 from system.evidence.sources.registrations import own_registrations
 from system.evidence.sources.xml import Element, attribute, descendants, first, local, parse_xml
 from system.platform.errors import BadInput
@@ -105,7 +105,7 @@ def title_of(article: Element) -> Marked:
     """Title and subtitle with their marks."""
     group = first(article, "front/article-meta/title-group")
     title, subtitle = (_TITLE.marked(first(group, name)) for name in ("article-title", "subtitle"))
-    return Marked(f"{title.strip()}: {subtitle}") if clean(title) and clean(subtitle) else title or subtitle
+    return Marked(f"{title.strip()}{INSERTED}: {subtitle}") if clean(title) and clean(subtitle) else title or subtitle
 
 
 def metadata_of(article: Element) -> Metadata:
@@ -113,7 +113,7 @@ def metadata_of(article: Element) -> Metadata:
     journal = first(article, "front/journal-meta")
     title = next(descendants(journal, "journal-title"), None) if journal is not None else None
     meta = first(article, "front/article-meta")
-    trials = own_registrations(INLINE.text(meta)) if meta is not None else ()
+    trials = own_registrations(unmarked(INLINE.marked(meta))) if meta is not None else ()
     return Metadata(
         title=clean(title_of(article)),
         year=int(date[:4]) if date else None,

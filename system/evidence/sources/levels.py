@@ -68,6 +68,11 @@ def text_of(raw: str) -> str:
     return resolve(raw).text
 
 
+def unmarked(raw: str) -> str:
+    """The text as the source has it, line breaks included, without marks: for readers that look for names, not for figures."""
+    return _MARK.sub("", raw)
+
+
 def _plain(raw: str) -> Resolved:
     text, steps = _characters(raw)
     collapsed = " ".join(text.split())
@@ -113,13 +118,13 @@ def _joint(kind: str, before: str, inner: str, *, slashed: bool) -> str:
     if kind == LOWERED and last.isdecimal() and number:
         return "_"
     apart = last.isdecimal() or last in ")]%"
-    if kind in (RAISED, NOTED) and apart and inner not in _ORDINALS and (first.isalnum() or number):
-        return " "
-    if kind == NOTED and last.isalpha() and first.isalnum() and inner not in _ORDINALS:
-        return " "
-    if kind == CITED and number and (last.isdecimal() or ((apart or last.isalpha()) and first.isdecimal())):
-        return " "
-    return " " if kind != LEVEL and merges(before, inner) else ""
+    word = first.isalnum() and inner not in _ORDINALS
+    joined = {
+        RAISED: apart and inner not in _ORDINALS and (word or number),
+        NOTED: inner not in _ORDINALS and ((apart and (word or number)) or (last.isalpha() and word)),
+        CITED: number and (last.isdecimal() or ((apart or last.isalpha()) and first.isdecimal())),
+    }
+    return " " if kind != LEVEL and (joined.get(kind) or merges(before, inner)) else ""
 
 
 @dataclass(slots=True)
@@ -224,7 +229,7 @@ class _Resolver:
         return not unicodedata.is_normalized("NFC", self.before + shown[:8])
 
     def _separate(self, mark: str) -> None:
-        closing = mark in (")", "]")
+        closing = mark in (")", "]", ":")
         if self.gap and self.length and not closing:
             self._write(" ")
         if mark == " " and (not self.length or self.before.endswith(" ")):

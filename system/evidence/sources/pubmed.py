@@ -13,7 +13,7 @@ from system.evidence.sources.registrations import own_registrations, registratio
 from system.evidence.sources.xml import Element, attribute, children, descendants, first, local, parse_xml
 from system.platform.errors import BadInput
 
-PARSER = "pubmed/1"
+PARSER = "pubmed/2"
 WHAT = "a PubMed article set"
 RECORDS = ("PubmedArticle", "PubmedBookArticle")
 DELETIONS = ("DeleteCitation", "DeleteDocument")

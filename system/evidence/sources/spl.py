@@ -15,7 +15,7 @@ from system.evidence.sources.levels import APART, Marked
 from system.evidence.sources.xml import Element, attribute, children, descendants, first, language_of, local, parse_xml
 from system.platform.errors import BadInput
 
-PARSER = "spl/1"
+PARSER = "spl/2"
 WHAT = "a structured product label (SPL)"
 
 UNCLASSIFIED = "42229-5"  # such a section means what its parent means

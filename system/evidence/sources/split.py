@@ -108,8 +108,8 @@ def _pubmed_items(raw: bytes) -> Iterator[SplitItem | SplitFailure]:
         else:
             yield SplitItem(Source.PUBMED, native_id, version, own)
     for position, pmid in enumerate(deleted, len(found)):
-        reason, own = pubmed.deletion(pmid)
-        yield SplitFailure(position, reason.place, reason, own, pmid)
+        refused, own = pubmed.deletion(pmid)
+        yield SplitFailure(position, refused.place, refused, own, pmid)
 
 
 def _json_items(source: Source, raw: bytes, identify: _Identify) -> Iterator[SplitItem | SplitFailure]:

@@ -1,4 +1,4 @@
-"""TeX of a formula as one line of marked text, for formulae that have no MathML: x^{23}, \\frac12, \\sqrt[3]{2}.
+r"""TeX of a formula as one line of marked text, for a formula without MathML: x^{23}, \frac12, \sqrt[3]{2}.
 
 Only what moves digits off the line is understood (scripts, fractions, roots, rows of a matrix); every other command keeps its name.
 """
@@ -26,6 +26,10 @@ _SIGNS = {
 }  # fmt: skip
 _FRACTIONS = frozenset({r"\frac", r"\dfrac", r"\tfrac", r"\cfrac", r"\sfrac", r"\nicefrac"})
 _BINOMIALS = frozenset({r"\binom", r"\dbinom", r"\tbinom"})
+_COLUMN, _ROW = f"{APART}{INSERTED},{INSERTED} ", f"{APART}{INSERTED};{INSERTED} "
+_PLAIN = {
+    **dict.fromkeys(_SPACES, " "), **dict.fromkeys(_NOTHING | _FONTS, ""), **_SIGNS, "&": _COLUMN, r"\\": _ROW, r"\cr": _ROW,
+}  # fmt: skip
 MAX_GROUPS = 50  # nested deeper, the braces stay as they are
 MAX_SOURCE = 20_000  # characters; what is longer is no formula and is kept as it stands
 
@@ -52,43 +56,35 @@ class _Reader:
 
     def _pieces(self, closing: str) -> Iterator[str]:
         while self.place < len(self.tokens):
-            token = self._next()
-            if token == closing:
+            sign = self._next()
+            if sign == closing:
                 return
-            yield self._piece(token)
+            yield self._piece(sign)
 
     def _next(self) -> str:
-        token = self.tokens[self.place]
+        sign = self.tokens[self.place]
         self.place += 1
-        return token
+        return sign
 
-    def _piece(self, token: str) -> str:
-        if token == "{" and self.depth < MAX_GROUPS:
+    def _piece(self, sign: str) -> str:
+        if sign == "{" and self.depth < MAX_GROUPS:
             return self._group("}")
-        if token in ("^", "_"):
-            return f"{INSERTED}{token}{LEVEL}{_grouped(self._argument())}{END}{APART}"
-        if token in _FRACTIONS or token in _BINOMIALS:
+        if sign in ("^", "_"):
+            return f"{INSERTED}{sign}{LEVEL}{_grouped(self._argument())}{END}{APART}"
+        if sign in _FRACTIONS or sign in _BINOMIALS:
             upper, lower = _grouped(self._argument()), _grouped(self._argument())
-            return f"{APART}{LEVEL}{upper}{INSERTED}{';' if token in _BINOMIALS else '/'}{lower}{END}{APART}"
-        if token == r"\sqrt":
+            return f"{APART}{LEVEL}{upper}{INSERTED}{';' if sign in _BINOMIALS else '/'}{lower}{END}{APART}"
+        if sign == r"\sqrt":
             index = self._index()
             return f"{APART}{LEVEL}{INSERTED}√{index}{_grouped(self._argument())}{END}{APART}"
-        return self._plain(token)
+        return self._plain(sign)
 
-    def _plain(self, token: str) -> str:
-        if token in _SPACES:
-            return " "
-        if token.isspace():
+    def _plain(self, sign: str) -> str:
+        if sign in _PLAIN:
+            return _PLAIN[sign]
+        if sign.isspace():
             return "" if self._inside_number() else " "
-        if token == "&":
-            return f"{APART}{INSERTED},{INSERTED} "
-        if token in (r"\\", r"\cr"):
-            return f"{APART}{INSERTED};{INSERTED} "
-        if token in _NOTHING or token in _FONTS:
-            return ""
-        if token in _SIGNS:
-            return _SIGNS[token]
-        return f"{APART}{token}{APART}" if token.startswith("\\") else token
+        return f"{APART}{sign}{APART}" if sign.startswith("\\") else sign
 
     def _inside_number(self) -> bool:
         """TeX prints no white space of its source: "1 0" is 10 on the page."""
@@ -102,20 +98,20 @@ class _Reader:
         return text
 
     def _argument(self) -> str:
-        """A group, or the one token that follows: in ``x^23`` only the 2 is raised."""
+        """A group, or the one sign that follows: in ``x^23`` only the 2 is raised."""
         while self.place < len(self.tokens) and self.tokens[self.place].isspace():
             self.place += 1
         if self.place >= len(self.tokens):
             return ""
         if self.tokens[self.place] == "}":
             return ""
-        token = self._next()
-        if self.depth >= MAX_GROUPS and token not in ("{", "}"):
-            return self._plain(token)
-        if token in _FONTS:
+        sign = self._next()
+        if self.depth >= MAX_GROUPS and sign not in ("{", "}"):
+            return self._plain(sign)
+        if sign in _FONTS:
             return self._argument()
         self.depth += 1
-        text = self._piece(token)
+        text = self._piece(sign)
         self.depth -= 1
         return text
 

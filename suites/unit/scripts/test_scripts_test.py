@@ -24,18 +24,30 @@ def ran(test_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> dict[str, A
         seen["commands"].append(command)
         return SimpleNamespace(returncode=int(any(word in part for word in seen["fails"] for part in command)))
 
+    class Beside:
+        def __init__(self, command: list[str], **_options: Any) -> None:
+            self.code = run(command).returncode
+
+        def wait(self) -> int:
+            return self.code
+
+        def kill(self) -> None: ...
+
     monkeypatch.setattr(test_script.subprocess, "run", run)
+    monkeypatch.setattr(test_script.subprocess, "Popen", Beside)
     return seen
 
 
 def test_all_green_is_exit_0_with_coverage_judged_last(
     test_script: ModuleType, ran: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Format, lint, types, import rules, pytest under coverage, then its floor."""
+    """Format, lint, types, import rules, two sessions of pytest under coverage, then the floor over both."""
     assert test_script.main([]) == 0
     said = [line.split(": ")[1] for line in capsys.readouterr().out.splitlines()]
     assert said == [*STAGES, "all green"]
-    assert ran["commands"][-2][1:5] == ["-m", "coverage", "run", "--branch"]
+    sessions = [command for command in ran["commands"] if command[1:5] == ["-m", "coverage", "run", "--branch"]]
+    assert len(sessions) == 2
+    assert ran["commands"][-2][3] == "combine"
     assert f"--fail-under={test_script.COVERAGE_FLOOR_PERCENT}" in ran["commands"][-1]
     assert test_script.COVERAGE_FLOOR_PERCENT >= 70
 
@@ -62,6 +74,16 @@ def test_a_selection_of_tests_has_no_coverage_floor(test_script: ModuleType, ran
     ran["commands"].clear()
     assert test_script.main(["--static"]) == 0
     assert len(ran["commands"]) == 4
+
+
+def test_the_two_sessions_hold_every_test_once(test_script: ModuleType, ran: dict[str, Any]) -> None:
+    """What one session takes the other leaves out, and every folder named is there."""
+    test_script.main([])
+    computing, others = [command for command in ran["commands"] if "pytest" in command]
+    folders = [word for word in computing if word.startswith("suites/unit/")]
+    assert [f"--ignore={folder}" for folder in folders] == [word for word in others if word.startswith("--ignore")]
+    assert all((PROJECT / folder).is_dir() for folder in folders)
+    assert "suites/unit" in others
 
 
 CI = (PROJECT / ".ci" / "run").read_text(encoding="utf-8")

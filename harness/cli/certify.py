@@ -16,9 +16,10 @@ from typing import Any
 import yaml
 
 from harness.cli.certificate_table import STYLES, certificate_data, rich_table
+from harness.cli.closing import concluded
 from harness.cli.console import Console
 from harness.cli.summary_table import print_summary
-from harness.cli.verify import Interrupts, project_registry
+from harness.cli.verify import project_registry
 from harness.core.errors import UsageError
 from harness.core.units import Duration, Rate
 from harness.journal.events import Table as TableEvent
@@ -65,18 +66,11 @@ def execute(namespace: argparse.Namespace) -> int:
     scenarios = [parse_scenario(scenario_text(name, asked, alone=len(engines) == 1), f"certify {name}", registry) for name in engines]
     run = new_run(Path(namespace.reports) if namespace.reports else reports, registry, namespace.seed)
     run.attach(None, None, [capability(name) for name in engines if not engine_named(name).missing()])
-    interrupted = False
-    with Interrupts():
-        try:
-            certify(run, scenarios, namespace.repeat, console)
-        except KeyboardInterrupt:
-            interrupted = True
-        except BaseException:
-            run.finish("error")
-            raise
-    finished = run.finish("interrupted" if interrupted else "completed")
-    report(finished, console, as_json=namespace.json)
-    return 130 if interrupted else finished.summary.exit_code
+    return concluded(
+        run.finish,
+        lambda: certify(run, scenarios, namespace.repeat, console),
+        lambda finished: report(finished, console, as_json=namespace.json),
+    )
 
 
 def chosen(name: str, *, gallery: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ import weakref
 from rich.console import Console as RichConsole
 from rich.text import Text
 
+from harness.cli.output import Lossy
 from harness.core.text import clean
 from harness.core.verdict import Verdict
 
@@ -32,7 +34,8 @@ class Console:
         # A descriptor of its own: pytest captures the usual one while tests run, and progress must be seen then too.
         descriptor = os.dup(2)
         weakref.finalize(self, os.close, descriptor)
-        stream = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", closefd=False)
+        raw = io.BufferedWriter(Lossy(descriptor, "wb", closefd=False))  # a closed terminal costs no run
+        stream = io.TextIOWrapper(raw, encoding="utf-8", errors="replace", line_buffering=True)
         self.err = RichConsole(file=stream, highlight=False, soft_wrap=True)
         self.out = RichConsole(highlight=False, soft_wrap=True, quiet=quiet)
 

@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 from rich.table import Table
 
+from harness.cli.closing import concluded
 from harness.cli.console import Console
-from harness.cli.verify import closed, make_run
+from harness.cli.verify import make_run
 from harness.core.errors import UsageError
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
@@ -60,9 +61,7 @@ def execute(namespace: argparse.Namespace) -> int:
     def evaluate() -> None:
         session.scenario(scenario)
 
-    finished, interrupted = closed(session, evaluate)
-    _print(finished, console, as_json=namespace.json)
-    return 130 if interrupted else finished.summary.exit_code
+    return concluded(session.close, evaluate, lambda finished: _print(finished, console, as_json=namespace.json))
 
 
 def _check(namespace: argparse.Namespace) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from harness.cli.output import make_stdout_safe
+from harness.cli.output import OUTPUT
+from harness.core.ending import ENDING
 from harness.core.errors import HarnessError, exit_code
 from harness.core.text import clean
 from harness.core.verdict import Verdict
@@ -64,9 +66,26 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point; never lets a traceback out for what a person or the system did. What nobody foresaw is ERROR, not FAIL."""
-    if arguments is None:
-        make_stdout_safe()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return _answered(list(arguments))
+    speak_utf8()
+    OUTPUT.make_safe()
+    with ENDING.listening():
+        code = _answered(sys.argv[1:])
+        if complaint := OUTPUT.complaint():
+            print(clean(f"harness: {complaint}; the exit code {code} holds"), file=sys.stderr)
+        ENDING.stand_aside()
+    return code
+
+
+def speak_utf8() -> None:
+    """Start again in UTF-8 where the locale knows less, and let every child speak it: paths and texts are the same in all of them."""
+    os.environ["PYTHONUTF8"] = "1"
+    if sys.getfilesystemencoding().lower().replace("-", "") != "utf8" and sys.orig_argv[1:]:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _answered(given: list[str]) -> int:
     try:
         return dispatch(given)
     except HarnessError as error:

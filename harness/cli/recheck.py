@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
 
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, UsageError, nearest_word
 from harness.core.text import clean
 from harness.run.folder import JOURNAL
 from harness.run.project import load_project
@@ -24,10 +25,8 @@ def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
 
 
 def execute(namespace: argparse.Namespace) -> int:
-    folder = Path(namespace.run)
-    if not (folder / JOURNAL).is_file():
-        raise UsageError("this is no run folder: it has no journal.jsonl", file=str(folder), remedy="give a folder below reports/")
-    result = recheck(folder, namespace.manifest, _registry())
+    folder = run_folder(namespace.run, JOURNAL)
+    result = recheck(folder, namespace.manifest, project_or_installed_registry())
     if namespace.json:
         print(json.dumps({"identical": result.identical, "problems": list(result.problems)}, sort_keys=True))
     else:
@@ -38,7 +37,23 @@ def execute(namespace: argparse.Namespace) -> int:
     return 0 if result.identical else 1
 
 
-def _registry() -> Registry:
+def run_folder(given: str, needed: str) -> Path:
+    """The folder of a run, resolved; ``UsageError`` with the nearest name beside it, or a run's id where that is one."""
+    folder = Path(given)
+    if (folder / needed).is_file():
+        return folder.resolve()
+    reports = [folder.parent] if folder.parent.is_dir() else []
+    with contextlib.suppress(HarnessError):
+        reports.append(load_project().reports)
+    known = {path.name: path for base in reports if base.is_dir() for path in base.iterdir() if (path / needed).is_file()}
+    if given in known and "/" not in given:
+        return known[given].resolve()
+    near = nearest_word(folder.name, known)
+    what = f"this is no run folder: it has no {needed}" if folder.exists() else "there is no such run"
+    raise UsageError(what, file=str(folder), nearest=str(known[near]) if near else "", remedy="give a folder below reports/")
+
+
+def project_or_installed_registry() -> Registry:
     """The wings of the project around, where there is one: its own checkers are needed to judge again."""
     try:
         project = load_project()

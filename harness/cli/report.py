@@ -1,4 +1,4 @@
-"""``harness report RUN [--to DIR]``: write the reports of a run folder again, without touching the folder."""
+"""``harness report RUN [--to DIR]``: write the reports of a run folder again, without touching the folder; also of a run that was killed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from harness.core.errors import UsageError
-from harness.journal.summary import decode_summary
+from harness.cli.recheck import project_or_installed_registry, run_folder
+from harness.core import jsonio
+from harness.core.errors import DamagedRun, UsageError
+from harness.journal.manifest import write_manifest
+from harness.journal.summary import Summary, decode_summary
 from harness.report.publish import publishers
-from harness.run.folder import SUMMARY
+from harness.run.folder import JOURNAL, SUMMARY
+from harness.run.judge import judge
 
 
 def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -21,21 +25,39 @@ def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
 
 def execute(namespace: argparse.Namespace) -> int:
     """The run folder is evidence: reports are written into a copy of it."""
-    source = Path(namespace.run)
-    if not (source / SUMMARY).is_file():
-        raise UsageError("this is no finished run folder: it has no summary.json", file=str(source), remedy="give a folder below reports/")
-    target = Path(namespace.to) if namespace.to else source.resolve().with_name(source.resolve().name + "-report")
+    source = run_folder(namespace.run, JOURNAL)
+    target = Path(namespace.to) if namespace.to else source.with_name(source.name + "-report")
     if target.exists():
         raise UsageError("exists already", file=str(target), remedy="give another folder with --to")
+    finished = (source / SUMMARY).is_file()
+    summary = _stored(source / SUMMARY) if finished else _judged(source)
     try:
-        summary = decode_summary((source / SUMMARY).read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot be read: {error}", file=str(source / SUMMARY), remedy="`harness recheck` says what was changed") from None
-    try:
-        shutil.copytree(source.resolve(), target)
-    except OSError as error:
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*.sock", ".*.tmp"))
+        if not finished:
+            jsonio.write_atomic(target / SUMMARY, summary.encoded())
+    except (OSError, shutil.Error) as error:
+        shutil.rmtree(target, ignore_errors=True)
         raise UsageError(f"cannot be written: {error}", file=str(target), remedy="give another folder with --to") from None
     for publish in publishers():
         publish(target, summary)
+    if not finished:
+        print(f"{summary.verdict}  this run did not finish: judged from what its journal says; manifest {write_manifest(target)}")
     print(target / "report.html")
     return 0
+
+
+def _stored(path: Path) -> Summary:
+    try:
+        return decode_summary(path.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot be read: {error}", file=str(path), remedy="`harness recheck` says what was changed") from None
+
+
+def _judged(folder: Path) -> Summary:
+    """Of a run that was killed, or whose disk was full at the end: what its journal gives."""
+    if b"\n" not in (folder / JOURNAL).read_bytes()[: 4 << 20]:
+        raise UsageError("this run was killed before it began: its journal is empty", file=str(folder), remedy="remove the folder")
+    try:
+        return judge(folder, project_or_installed_registry())
+    except DamagedRun as error:
+        raise UsageError(str(error), file=str(folder / JOURNAL), remedy="`harness recheck` says what was changed") from None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from harness.cli.closing import concluded
 from harness.cli.console import Console
 from harness.cli.dry_run import dry_run
 from harness.cli.engine_session import EngineSession
 from harness.cli.summary_table import print_summary
-from harness.cli.verify import closed, make_run, project_registry
+from harness.cli.verify import make_run, project_registry
 from harness.core.errors import UsageError
 from harness.load.other_engine import ENGINES, OURS, with_engine
 from harness.plugin.session import Session, scenario_path
@@ -43,9 +44,11 @@ def execute(namespace: argparse.Namespace) -> int:
     run = make_run(project, namespace, ())
     session = EngineSession(project, run, console.say)
     session.engine = namespace.engine
-    finished, interrupted = closed(session, lambda: run_trials(session, namespace, console))
-    print_summary(finished, console, as_json=namespace.json)
-    return 130 if interrupted else finished.summary.exit_code
+    return concluded(
+        session.close,
+        lambda: run_trials(session, namespace, console),
+        lambda finished: print_summary(finished, console, as_json=namespace.json),
+    )
 
 
 def run_trials(session: Session, namespace: argparse.Namespace, console: Console) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
 import harness
+from harness.cli.closing import concluded
 from harness.cli.console import Console
 from harness.cli.summary_table import print_summary
 from harness.core.errors import HarnessError, UsageError, listing, nearest_word
@@ -19,10 +17,10 @@ from harness.core.units import Duration
 from harness.load.publish import live
 from harness.plugin.hooks import Brought
 from harness.plugin.progress import Progress
-from harness.plugin.session import Session, SystemGone, project_publishers, project_requirements
+from harness.plugin.session import Session, project_publishers, project_requirements
 from harness.run.project import FILE, Project, load_project
 from harness.run.registry import Registry
-from harness.run.run import FinishedRun, Run
+from harness.run.run import Run
 from harness.topology.compose import load_topology
 from harness.topology.errors import ProfileUnavailable, TopologyError
 
@@ -48,25 +46,11 @@ def execute(namespace: argparse.Namespace) -> int:
     run = make_run(project, namespace, tuple(name for name in layers if project.configuration.layers[name].required))
     session = Session(project, run, console.say, full=namespace.full)
     console.say(f"run {run.id}  seed {run.seeds.root}  profile {run.profile}")
-    finished, interrupted = closed(session, lambda: run_layers(session, layers, console))
-    print_summary(finished, console, as_json=namespace.json)
-    return 130 if interrupted else finished.summary.exit_code
-
-
-def closed(session: Session, work: Callable[[], bool | None]) -> tuple[FinishedRun, bool]:
-    """Do the work of a command and end its run; gives it, and whether a person interrupted either (the work says True, or raises)."""
-    with Interrupts() as interrupts:
-        try:
-            interrupts.seen = bool(work()) or interrupts.seen
-        except KeyboardInterrupt:
-            interrupts.seen = True
-        except SystemGone:
-            pass  # a finding: it stands in the journal
-        except Exception:
-            session.close("error")
-            raise
-        finished = session.close("interrupted" if interrupts.seen else "completed")
-    return finished, interrupts.seen
+    return concluded(
+        session.close,
+        lambda: run_layers(session, layers, console),
+        lambda finished: print_summary(finished, console, as_json=namespace.json),
+    )
 
 
 def make_run(project: Project, namespace: argparse.Namespace, required: tuple[str, ...]) -> Run:
@@ -147,17 +131,16 @@ def run_layers(session: Session, layers: list[str], console: Console) -> bool:
     options += [f"--rootdir={session.project.folder}", "--timeout=0"]
     options += ["--continue-on-collection-errors"]  # a suite that cannot be collected is an ERROR row and hides no other
     code: int = pytest.ExitCode.OK
-    with Interrupts() as interrupts:
-        try:
-            code = pytest.main([*options, *paths], plugins=[brought, progress])
-        except KeyboardInterrupt:
-            interrupts.seen = True
-        finally:
-            brought.frame.leave()
-            progress.close()
-    if not interrupts.seen:
+    try:
+        code = pytest.main([*options, *paths], plugins=[brought, progress])
+    except KeyboardInterrupt:
+        brought.interrupted = True
+    finally:
+        brought.frame.leave()
+        progress.close()
+    if not brought.interrupted:
         _check_pytest(code)
-    return interrupts.seen
+    return brought.interrupted
 
 
 def _check_pytest(code: int) -> None:
@@ -166,26 +149,3 @@ def _check_pytest(code: int) -> None:
         raise UsageError("the suites cannot be run", remedy="correct what pytest says above")
     if code == pytest.ExitCode.INTERNAL_ERROR:
         raise HarnessError("pytest broke inside: its message is above; what was not run is not judged")
-
-
-class Interrupts:
-    """SIGINT and SIGTERM end the session, or the judging of its run, in order; a second one ends it at once."""
-
-    def __init__(self) -> None:
-        self.seen = False
-        self._old: dict[int, object] = {}
-
-    def __enter__(self) -> Interrupts:  # noqa: PYI034 - never subclassed
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._old[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        for number, old in self._old.items():
-            signal.signal(number, old)  # type: ignore[arg-type]  # what signal() itself returned
-
-    def _handle(self, number: int, _frame: FrameType | None) -> None:
-        again, self.seen = self.seen, True
-        if again:
-            raise SystemExit(128 + number)
-        raise KeyboardInterrupt

@@ -126,7 +126,7 @@ class JournalWriter:
                 view = view[os.write(self._descriptor, view) :]
         except OSError as error:
             os.ftruncate(self._descriptor, self._size)
-            raise JournalError(f"the journal cannot be written: {error.strerror}") from None
+            raise JournalError(f"{self.path}: the journal cannot be written: {error.strerror}; free space there") from None
         self._size += len(line)
 
     def close(self) -> None:

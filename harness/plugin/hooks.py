@@ -7,15 +7,18 @@ fixture first asks, and ends with pytest's session.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.core.ending import ENDING
 from harness.core.errors import Blocked, HarnessError
 from harness.core.text import outside, visible
 from harness.core.verdict import Verdict
+from harness.journal.events import TestOutcome
+from harness.journal.writer import JournalError
 from harness.plugin.outcomes import Outcomes, Told, attach, exception_verdict, unreportable
 from harness.plugin.session import Session, Trial, project_publishers, project_requirements
 from harness.run.project import find_project, load_project
@@ -76,11 +79,28 @@ class Brought:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.frame = LayerFrame(session)
+        self.interrupted = False
         session.brought = True
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.stash[SESSION] = self.session
         config.stash[LAYERS] = self.frame
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Ctrl-C, and a test that calls ``pytest.exit``: what comes after it was not run."""
+        self.interrupted = True
+
+
+def recorder(run: Run) -> Callable[[TestOutcome], None]:
+    """Journals outcomes; a journal that cannot be written, on a full disk say, ends the session: what follows could not be judged."""
+
+    def emit(outcome: TestOutcome) -> None:
+        try:
+            run.journal.emit(outcome)
+        except JournalError as error:
+            pytest.exit(str(error), pytest.ExitCode.INTERNAL_ERROR)
+
+    return emit
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -129,7 +149,7 @@ def record(config: pytest.Config) -> None:
         run.publish(publisher)
     config.stash[SESSION] = Session(project, run, lambda _text: None)
     config.stash[LAYERS] = LayerFrame(config.stash[SESSION])
-    config.stash[OUTCOMES].subscribe(run.journal.emit)
+    config.stash[OUTCOMES].subscribe(recorder(run))
 
 
 class Answers:
@@ -159,7 +179,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     outcomes = config.stash[OUTCOMES] = Outcomes(session, Answers(config))
     config.pluginmanager.register(outcomes, "evidence_harness_outcomes")
     if SESSION in config.stash:
-        outcomes.subscribe(config.stash[SESSION].run.journal.emit)
+        outcomes.subscribe(recorder(config.stash[SESSION].run))
     elif config.getoption("--harness-run"):
         try:
             record(config)
@@ -221,6 +241,7 @@ def layer_at(path: Path, config: pytest.Config) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    ENDING.check()  # a test that caught KeyboardInterrupt is the last one
     item.stash[STATE] = ItemState()
     frame = item.config.stash.get(LAYERS, None)
     session = item.config.stash.get(SESSION, None)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from harness.core import jsonio
+from harness.core.ending import ENDING
 from harness.core.errors import Blocked, HarnessError, UsageError
 from harness.core.text import clean, outside
 from harness.core.units import Duration
@@ -22,6 +23,7 @@ from harness.plugin.interruption import Interruption
 from harness.report.publish import publishers
 from harness.run.judge import judge_trial
 from harness.run.owned import OwnedStack
+from harness.run.processes import end_all
 from harness.run.project import Project, cache_folder
 from harness.run.protocols import CheckRow, RecordedEvent, Target
 from harness.run.run import FinishedRun, Publisher, Run
@@ -150,6 +152,7 @@ class Session:
         return self._owned
 
     def _bring_up(self) -> None:
+        ENDING.check()
         table = self.project.configuration.target
         if table.base_url and self.project.configuration.topology is None:
             keys = {role: os.environ.get(variable, "") for role, variable in table.key_variables.items()}
@@ -246,16 +249,19 @@ class Session:
     def close(self, reason: str = "completed", detail: str = "") -> FinishedRun:
         """Stop the system, end the journal, judge, write the reports."""
         try:
-            self._stop()
+            self._stop(at_once=reason == "interrupted")
         except KeyboardInterrupt:
+            ENDING.notice()
             reason = "interrupted"
-            self._stop()  # nothing may write into the folder while it is judged
+            self._stop(at_once=True)  # nothing may write into the folder while it is judged
         return self.run.finish(reason, detail)
 
-    def _stop(self) -> None:
+    def _stop(self, *, at_once: bool) -> None:
+        if at_once:
+            end_all()
         if self._owned is not None:
             with contextlib.suppress(TopologyError):
-                self._owned.close()
+                self._owned.close(at_once=at_once)
             self._owned = None
 
 

@@ -42,14 +42,26 @@ STATUS_WORDS = {
 
 
 def publish_html(folder: Path, summary: Summary) -> None:
-    """Write ``report.html`` into the run folder; the same folder gives the same bytes."""
-    jsonio.write_atomic(folder / REPORT, render(folder, summary).encode())
+    """Write ``report.html`` into the run folder; the same folder gives the same bytes.
+
+    Cut off at a limit in time, or by Ctrl-C, it writes the page without the trials' pictures: better than none.
+    """
+    try:
+        text = render(folder, summary)
+    except Exception:
+        raise
+    except BaseException:
+        jsonio.write_atomic(folder / REPORT, render(folder, summary, brief=True).encode())
+        raise
+    jsonio.write_atomic(folder / REPORT, text.encode())
 
 
-def render(folder: Path, summary: Summary) -> str:
-    """The page as text."""
+def render(folder: Path, summary: Summary, *, brief: bool = False) -> str:
+    """The page as text; ``brief``: without the trials' figures, whose samples take the time."""
     run = RunFolder(folder)
-    trials = list(trial_views(run, summary))
+    trials = [] if brief else list(trial_views(run, summary))
+    if brief:
+        run.problems.append("there was no time for the trials' pictures: `harness report` draws them")
     drawn = frozenset(view.started.trial for view in trials)
     exceptions = page.exceptions(summary)
     matrix = run.matrix()

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from harness.core.ending import ENDING
+from harness.core.errors import Aborted
 from harness.journal.events import Event, ServiceChanged, ServiceExited, ServiceHung, StackLost, StackWatched
 from harness.run.planned import PlannedFaults
 from harness.run.protocols import Emitter
@@ -79,7 +81,9 @@ class OwnedStack:
         return [OwnedStatus(status) for status in self._stack.services()]
 
     def kill(self, service: str, number: int) -> OwnedStatus:
-        """Signal exactly one service of this stack; its status right after."""
+        """Signal exactly one service of this stack; its status right after. ``Aborted`` for a fault while the run is being ended."""
+        if ENDING.requested and number != signal.SIGCONT:
+            raise Aborted("the run is being ended: no fault starts any more")
         self._stack.kill(service, signal.Signals(number))
         return OwnedStatus(self._stack.service(service))
 
@@ -95,9 +99,17 @@ class OwnedStack:
     def environment(self, service: str) -> Mapping[str, str]:
         return self._stack.environment(service)
 
-    def close(self) -> None:
-        """Stop the stack; the last events are mirrored first. Harmless when it is gone already."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Stop the stack; the last events are mirrored first. Harmless when it is gone already.
+
+        ``at_once``: whoever pressed Ctrl-C waits. The services are killed, and a supervisor that does not answer is not waited for.
+        """
         self._done.set()
+        if at_once:
+            self._lost = True  # nothing is looked at, told or journaled any more: what ends from now on was ended by us
+            self._thread.join(timeout=0.5)
+            self._stack.stop(at_once=True)
+            return
         self._thread.join(timeout=7.0)
         self._look()
         while self._stack.standing and not self._lost:
@@ -128,7 +140,10 @@ class OwnedStack:
 
     def _take(self) -> None:
         with self._lock:
-            for event in self._stack.events(self._seen):
+            events = self._stack.events(self._seen)
+            if self._lost:  # while it was asked
+                return
+            for event in events:
                 self._seen = event.sequence
                 if event.kind == "supervisor_stopping" and not self._stopping:
                     self._stopping = True

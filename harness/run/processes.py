@@ -29,6 +29,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+_LIVING: set[Spawned] = set()  # spawned, and not ended by whoever did it
+
+
 class Spawned:
     """A process of ours, identified by pid and start time."""
 
@@ -50,13 +53,22 @@ class Spawned:
 
     def end(self, grace_s: float = GRACE_S) -> int:
         """SIGTERM, then SIGKILL after ``grace_s``; the exit status. A second call gives the same status."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(grace_s)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-        return self.process.wait(GRACE_S)
+        try:
+            if self.process.poll() is None:
+                self.process.terminate()
+                try:
+                    self.process.wait(grace_s)
+                except subprocess.TimeoutExpired:
+                    self.process.kill()
+            return self.process.wait(GRACE_S)
+        finally:
+            self.kill_group()
+
+    def kill_group(self) -> None:
+        """SIGKILL for whatever of its session is left: what it started may outlive it."""
+        _LIVING.discard(self)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def __enter__(self) -> Spawned:  # noqa: PYI034 - never subclassed
         return self
@@ -82,7 +94,16 @@ def spawn(
     process = subprocess.Popen(
         guard, stdin=stdin, stdout=stdout, stderr=stderr, env=environment, cwd=folder, start_new_session=True, close_fds=True
     )
-    return Spawned(process)
+    spawned = Spawned(process)
+    _LIVING.add(spawned)
+    return spawned
+
+
+def end_all() -> None:
+    """SIGKILL for everything that was spawned and not ended yet: the run is over."""
+    for spawned in tuple(_LIVING):
+        if spawned.process.poll() is None:
+            spawned.kill_group()
 
 
 def alive(pid: int, start_time: float) -> bool:

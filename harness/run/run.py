@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shutil
+import errno
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from harness.core import jsonio
 from harness.core.clock import NS_PER_S, Clock, SystemClock
-from harness.core.errors import Blocked, UsageError
+from harness.core.ending import ENDING
+from harness.core.errors import Blocked, HarnessError, UsageError
 from harness.core.seeds import Seeds, fresh_seed
 from harness.core.text import one_line, outside
 from harness.journal import verify_run
@@ -25,13 +26,15 @@ from harness.journal.writer import JournalWriter
 from harness.run.environment import environment_facts
 from harness.run.folder import JOURNAL, SUMMARY, VERIFIER, create_run_folder, point_latest
 from harness.run.judge import NOT_JUDGED, Judged, judge_trials, summarise
-from harness.run.limits import time_limit
+from harness.run.limits import OutOfTime, time_limit
 from harness.run.protocols import Listener, StackControl, Target
 from harness.run.registry import Registry
 from harness.run.view import FolderView
 
 Publisher = Callable[[Path, Summary], None]
 INTERRUPTED_LIMIT_S = 3.0  # of the reports of a run that was interrupted; whoever pressed Ctrl-C waits
+JUDGING_SHARE = 0.4  # of that limit; a run that takes longer to judge says that it was not
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Run:
         self._trials: set[str] = set()
         self._judged: Judged | None = None
         self._unpublished: frozenset[Path] = frozenset()  # what is in the folder before the reports are written
+        self._ended = False  # the journal has its last event
         self._lock = threading.Lock()
         self._began_ns = self.clock.monotonic_ns()
         self.folder = create_run_folder(reports, self.clock.wall())
@@ -167,14 +171,30 @@ class Run:
         if self.finished is not None:
             return self.finished
         try:
-            for listener in self._listeners:
-                with contextlib.suppress(Exception):  # whoever follows the run must not cost its verdict
-                    listener.close()
-            self.journal.emit(RunFinished(reason=reason, duration_s=self._seconds_since(self._began_ns), detail=outside(detail)), sync=True)
-            self.journal.close()
-            return self._conclude()
-        except KeyboardInterrupt:
+            return self._finish(reason, detail)
+        except OSError as error:
+            raise HarnessError(
+                f"{error.filename or self.folder}: the end of the run cannot be written: {error.strerror or error}; free space there, then "
+                f"`harness report {self.folder} --to DIR`"
+            ) from None
+
+    def _finish(self, reason: str, detail: str) -> FinishedRun:
+        try:
+            if self._ended:  # the main thread is stuck behind it, this is another one
+                return self._conclude_interrupted()
+            self._end_journal(reason, detail)
+            return self._conclude(ENDING.left_s())
+        except (KeyboardInterrupt, OutOfTime):
+            ENDING.notice()
             return self.finished or self._conclude_interrupted()
+
+    def _end_journal(self, reason: str, detail: str) -> None:
+        for listener in self._listeners:
+            with contextlib.suppress(Exception):  # whoever follows the run must not cost its verdict
+                listener.close()
+        self.journal.emit(RunFinished(reason=reason, duration_s=self._seconds_since(self._began_ns), detail=outside(detail)), sync=True)
+        self._ended = True
+        self.journal.close()
 
     def _conclude_interrupted(self) -> FinishedRun:
         """A second end behind the first says what happened, also to ``recheck``; then as ever, but with bounded reports."""
@@ -185,18 +205,20 @@ class Run:
         journal.close()
         for path in self._files() - self._unpublished if self._unpublished else ():
             path.unlink()  # a report of a run that was completed
-        return self._conclude(INTERRUPTED_LIMIT_S)
+        return self._conclude(min(INTERRUPTED_LIMIT_S, ENDING.left_s() or INTERRUPTED_LIMIT_S))
 
     def _conclude(self, limit_s: float | None = None) -> FinishedRun:
-        """``limit_s``: of all publishers together."""
+        """``limit_s``: of judging and all publishers together; ``OutOfTime`` where the judging alone takes too much of it."""
+        until_ns = None if limit_s is None else self.clock.monotonic_ns() + round(limit_s * NS_PER_S)
         view = FolderView(self.folder)
         if self._judged is None:
-            self._judged = judge_trials(view, self.registry)
+            with contextlib.nullcontext() if limit_s is None else time_limit(limit_s * JUDGING_SHARE):
+                self._judged = judge_trials(view, self.registry)
+        ENDING.stand_aside()
         summary = summarise(view, self.registry, self._judged)
         jsonio.write_atomic(self.folder / SUMMARY, summary.encoded())
-        shutil.copyfile(verify_run.__file__, self.folder / VERIFIER)
+        jsonio.write_atomic(self.folder / VERIFIER, Path(verify_run.__file__).read_bytes())
         self._unpublished = self._files()
-        until_ns = None if limit_s is None else self.clock.monotonic_ns() + round(limit_s * NS_PER_S)
         problems = tuple(filter(None, [self._published(publisher, summary, until_ns) for publisher in self._publishers]))
         manifest = write_manifest(self.folder)
         try:
@@ -210,11 +232,16 @@ class Run:
         return frozenset(path for path in self.folder.rglob("*") if path.is_file())
 
     def _published(self, publisher: Publisher, summary: Summary, until_ns: int | None) -> str:
+        ENDING.stand_aside()
         left_s = None if until_ns is None else (until_ns - self.clock.monotonic_ns()) / NS_PER_S
         try:
             with contextlib.nullcontext() if left_s is None else time_limit(left_s):
                 publisher(self.folder, summary)
-        except Exception as error:  # noqa: BLE001 - a report that cannot be drawn must not cost the verdict
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            return one_line(f"{getattr(publisher, '__qualname__', publisher)}: {type(error).__name__}: {error}")
+        except (Exception, OutOfTime) as error:  # noqa: BLE001 - a report that cannot be drawn must not cost the verdict
             return one_line(f"{getattr(publisher, '__qualname__', publisher)}: {type(error).__name__}: {error}")
         return ""
 

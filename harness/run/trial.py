@@ -11,6 +11,7 @@ import msgspec
 
 from harness.core import jsonio
 from harness.core.clock import NS_PER_S
+from harness.core.ending import ENDING
 from harness.core.errors import Blocked
 from harness.core.text import outside
 from harness.journal.events import Event, StackLost, StepFinished, StepStarted, TrialBlocked, TrialFinished, TrialStarted, Window
@@ -25,6 +26,7 @@ from harness.scenario.plan import make_plan
 from harness.thresholds.grammar import parse_threshold
 
 GRACE_S = 1.5  # how long steps may take to return after they were told to stop
+INTERRUPTED_GRACE_S = 0.8  # the same where somebody waits
 TICK_S = 0.5  # bounds how late Ctrl-C is seen where a wait cannot be interrupted
 TRACE_LINES = 4
 
@@ -41,6 +43,7 @@ class TrialResult:
 
 def run_trial(run: Run, scenario: Scenario, layer: str | None = None, *, monitors: Sequence[Monitor] = ()) -> TrialResult:
     """Execute ``scenario`` inside ``run``; never raises for what the system or a wing does. Ctrl-C ends the trial and goes on up."""
+    ENDING.check()
     trial = run.trial_id(scenario.name)
     plan = _declared(run, make_plan(scenario, run.seeds.derive(f"trial/{trial}")))
     began = run.clock.monotonic_ns()
@@ -128,7 +131,7 @@ class Execution:
             self._join(threads)
         except KeyboardInterrupt:
             self._end("interrupted", "Ctrl-C")
-            self._wait_for_stop(threads)
+            self._wait_for_stop(threads, min(GRACE_S, INTERRUPTED_GRACE_S))
         finally:
             forget()
         return self._outcome, self._detail
@@ -155,13 +158,14 @@ class Execution:
             alive = next(thread for thread in threads if thread.is_alive())
             alive.join(min(TICK_S, max(0.001, (deadline_ns - self._run.clock.monotonic_ns()) / NS_PER_S)))
 
-    def _wait_for_stop(self, threads: Sequence[threading.Thread]) -> None:
-        until = self._run.clock.monotonic_ns() + round(GRACE_S * NS_PER_S)
+    def _wait_for_stop(self, threads: Sequence[threading.Thread], grace_s: float | None = None) -> None:
+        grace_s = GRACE_S if grace_s is None else grace_s
+        until = self._run.clock.monotonic_ns() + round(grace_s * NS_PER_S)
         for thread in threads:
             thread.join(max(0.0, (until - self._run.clock.monotonic_ns()) / NS_PER_S))
         if left := [thread.name.removeprefix("step-") for thread in threads if thread.is_alive()]:
             with self._lock:
-                self._detail += f"; did not stop within {GRACE_S:g} s: {', '.join(left)}"
+                self._detail += f"; did not stop within {grace_s:g} s: {', '.join(left)}"
 
     def _end(self, outcome: str, detail: str) -> None:
         with self._lock:
@@ -173,7 +177,7 @@ class Execution:
 
     def _work(self, act: PlannedAct) -> None:
         planned_ns = self._wait_for_turn(act)
-        if self._clock.stop():
+        if self._clock.stop() or ENDING.requested:
             return
         at_ns = self._run.clock.monotonic_ns()
         self._clock.start(act.name, at_ns)

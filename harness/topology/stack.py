@@ -29,6 +29,7 @@ from harness.topology.wire import decode, encode
 
 _START_LIMIT_S = 300.0
 _STOP_LIMIT_S = 10.0
+_STOP_AT_ONCE_LIMIT_S = 2.0
 _ANSWER_LIMIT_S = 6.0  # a supervisor does nothing that takes long: one that is silent for so long stands still
 _LAUNCH_LIMIT_S = 60.0
 _STANDING_S = 2.0
@@ -83,8 +84,8 @@ class Stack:
             if owner == "user":  # before it is ready: it is to be found also where its starter is killed now
                 registry.record(stack.info)
             stack._wait_ready(deadline_s)
-        except BaseException:
-            stack.stop()
+        except BaseException as error:
+            stack.stop(at_once=not isinstance(error, Exception))
             raise
         return stack
 
@@ -211,18 +212,15 @@ class Stack:
         self._standing_since = self._standing_since or time.monotonic()
         return f"{who} is stopped (SIGSTOP)" if time.monotonic() - self._standing_since >= _STANDING_S else ""
 
-    def stop(self) -> None:
-        """Stop the stack; returns when supervisor, processes and folder are gone. Harmless when it has ended already."""
-        deadline = time.monotonic()
-        while not (problem := self.problem()) and self.standing:
-            time.sleep(_POLL_S)
-        if not problem:
-            with contextlib.suppress(TopologyError):
-                self._last_events = decode(self._ask(Request("events")), list[SupervisorEvent])
-                self._ask(Request("stop"))
-                deadline += _STOP_LIMIT_S
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop the stack; returns when supervisor, processes and folder are gone. Harmless when it has ended already.
+
+        ``at_once``: the services get SIGKILL, as when the owner dies, and a supervisor that stands still is not waited for.
+        """
+        at_once = at_once and self._let_go()
+        deadline = time.monotonic() + (_STOP_AT_ONCE_LIMIT_S if at_once else self._ask_to_stop())
         while start_time(self.info.supervisor_pid) == self.info.supervisor_start:
-            if time.monotonic() > deadline or self.problem():
+            if self.problem() or (at_once and self.standing) or time.monotonic() > deadline:
                 os.kill(self.info.supervisor_pid, signal.SIGKILL)  # the kernel ends its children with it
                 break
             time.sleep(_POLL_S)
@@ -237,6 +235,27 @@ class Stack:
             end_remains(self.stack_id, self.folder, self.info.socket, keep=self.info.keep)
         if self.info.owner == "user":
             registry.forget(self.stack_id)
+
+    def _let_go(self) -> bool:
+        """Close the owner's life line, which a user's stack does not listen to; False where this did not start the stack."""
+        if self._supervisor is None or self._supervisor.stdin is None:
+            return False
+        self._supervisor.stdin.close()
+        if self.info.owner == "user":
+            self._supervisor.terminate()
+        return True
+
+    def _ask_to_stop(self) -> float:
+        """How long a supervisor that was asked may take: no time where it died or stands still, and could not be asked."""
+        while not (problem := self.problem()) and self.standing:
+            time.sleep(_POLL_S)
+        if problem:
+            return 0.0
+        with contextlib.suppress(TopologyError):
+            self._last_events = decode(self._ask(Request("events")), list[SupervisorEvent])
+            self._ask(Request("stop"))
+            return _STOP_LIMIT_S
+        return 0.0
 
     def __enter__(self) -> Self:
         return self

@@ -82,7 +82,7 @@ def speak_utf8() -> None:
     """Start again in UTF-8 where the locale knows less, and let every child speak it: paths and texts are the same in all of them."""
     os.environ["PYTHONUTF8"] = "1"
     if sys.getfilesystemencoding().lower().replace("-", "") != "utf8" and sys.orig_argv[1:]:
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - this very command
 
 
 def _answered(given: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""``harness report RUN [--to DIR]``: write the reports of a run folder again, without touching the folder; also of a run that was killed."""
+"""``harness report RUN [--to DIR]``: the reports of a run folder again, without touching it; also of a run that was killed."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Ending:
         self._taken_by = 0  # the thread that ends the process in place of the main one
         self._depth = 0
         self._lock = threading.Lock()
-        self._by_force: Callable[[], None] | None = None
+        self._by_force: Callable[[], object] | None = None
         self._exit_code = EXIT_INTERRUPTED
         self._old: dict[int, object] = {}
 
@@ -64,7 +64,7 @@ class Ending:
         return max(0.1, self._last + REPORTS_S - time.monotonic()) if self.requested else None
 
     @contextlib.contextmanager
-    def listening(self, by_force: Callable[[], None] | None = None, exit_code: int = EXIT_INTERRUPTED) -> Iterator[Ending]:
+    def listening(self, by_force: Callable[[], object] | None = None, exit_code: int = EXIT_INTERRUPTED) -> Iterator[Ending]:
         """Listen to the signals meanwhile. ``by_force`` closes the work from another thread when the main thread does not leave it.
 
         Signals that this process ignores (``nohup``, a shell's background) stay ignored. Elsewhere than in the main thread: no effect.

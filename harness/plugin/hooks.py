@@ -7,6 +7,7 @@ fixture first asks, and ends with pytest's session.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ SESSION = pytest.StashKey[Session]()
 STATE = pytest.StashKey["ItemState"]()
 LAYERS = pytest.StashKey["LayerFrame"]()
 ENDED = pytest.StashKey[str]()
+SIGNALS = pytest.StashKey[contextlib.ExitStack]()
 OUTCOMES = pytest.StashKey[Outcomes]()
 ASKED = pytest.StashKey[bool]()
 REASONS = {pytest.ExitCode.INTERRUPTED: "interrupted", pytest.ExitCode.INTERNAL_ERROR: "error"}
@@ -149,6 +151,9 @@ def record(config: pytest.Config) -> None:
         run.publish(publisher)
     config.stash[SESSION] = Session(project, run, lambda _text: None)
     config.stash[LAYERS] = LayerFrame(config.stash[SESSION])
+    config.stash[SIGNALS] = contextlib.ExitStack()
+    by_force = functools.partial(config.stash[SESSION].close, "interrupted", "the tests did not stop by themselves")
+    config.stash[SIGNALS].enter_context(ENDING.listening(by_force, int(pytest.ExitCode.INTERRUPTED)))
     config.stash[OUTCOMES].subscribe(recorder(run))
 
 
@@ -198,7 +203,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     config.stash[LAYERS].leave()
     reason = config.stash.get(ENDED, "error")
-    finished = session.close(reason)
+    if ENDING.requested:
+        ENDING.notice()
+    with config.stash[SIGNALS]:
+        finished = session.close(reason)
     print(f"\nharness: {finished.summary.verdict}  {finished.folder}/report.html  manifest {finished.manifest_sha256}")
     if finished.interrupted and reason != "interrupted":
         raise SystemExit(int(pytest.ExitCode.INTERRUPTED))  # pytest has its own exit code at hand already

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class OutOfTime(BaseException):
     """The work was cut off at its limit. No ``Exception``: what guards against the errors of a wing must not take it for one."""
 
 
-@contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise ``OutOfTime`` inside after ``seconds``: in the main thread also out of a wait, elsewhere between two steps of Python."""
+def within(seconds: float | None, work: Callable[[], T]) -> T:
+    """What ``work`` returns or raises; ``OutOfTime`` after ``seconds``, None for no limit.
+
+    In the main thread the work is broken off. Elsewhere nothing can break a wait: the work is left alone, and its process is to end.
+    """
+    if seconds is None:
+        return work()
     if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
         with _alarm(seconds):
-            yield
-        return
-    with _asynchronous(seconds):
-        yield
+            return work()
+    return _beside(seconds, work)
 
 
 @contextlib.contextmanager
@@ -39,23 +43,21 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@contextlib.contextmanager
-def _asynchronous(seconds: float) -> Iterator[None]:
-    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    thread = ctypes.c_ulong(threading.get_ident())
-    lock, done = threading.Lock(), threading.Event()
+def _beside(seconds: float, work: Callable[[], T]) -> T:
+    results: list[T] = []
+    errors: list[BaseException] = []
 
-    def ring() -> None:
-        with lock:
-            if not done.is_set():
-                raise_in(thread, ctypes.py_object(OutOfTime))
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            errors.append(error)
 
-    timer = threading.Timer(max(seconds, 1e-3), ring)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        with lock:
-            done.set()
-        timer.cancel()
+    worker = threading.Thread(target=run, name="limited-work", daemon=True)
+    worker.start()
+    worker.join(seconds)
+    if worker.is_alive():
+        raise OutOfTime(f"not done within {seconds:.1f} s")
+    if errors:
+        raise errors[0]
+    return results[0]

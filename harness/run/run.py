@@ -26,7 +26,7 @@ from harness.journal.writer import JournalWriter
 from harness.run.environment import environment_facts
 from harness.run.folder import JOURNAL, SUMMARY, VERIFIER, create_run_folder, point_latest
 from harness.run.judge import NOT_JUDGED, Judged, judge_trials, summarise
-from harness.run.limits import OutOfTime, time_limit
+from harness.run.limits import OutOfTime, within
 from harness.run.protocols import Listener, StackControl, Target
 from harness.run.registry import Registry
 from harness.run.view import FolderView
@@ -212,8 +212,8 @@ class Run:
         until_ns = None if limit_s is None else self.clock.monotonic_ns() + round(limit_s * NS_PER_S)
         view = FolderView(self.folder)
         if self._judged is None:
-            with contextlib.nullcontext() if limit_s is None else time_limit(limit_s * JUDGING_SHARE):
-                self._judged = judge_trials(view, self.registry)
+            share_s = None if limit_s is None else limit_s * JUDGING_SHARE
+            self._judged = within(share_s, lambda: judge_trials(view, self.registry))
         ENDING.stand_aside()
         summary = summarise(view, self.registry, self._judged)
         jsonio.write_atomic(self.folder / SUMMARY, summary.encoded())
@@ -235,8 +235,7 @@ class Run:
         ENDING.stand_aside()
         left_s = None if until_ns is None else (until_ns - self.clock.monotonic_ns()) / NS_PER_S
         try:
-            with contextlib.nullcontext() if left_s is None else time_limit(left_s):
-                publisher(self.folder, summary)
+            within(left_s, lambda: publisher(self.folder, summary))
         except OSError as error:
             if error.errno in FULL:
                 raise

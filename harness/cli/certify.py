@@ -18,6 +18,7 @@ import yaml
 from harness.cli.certificate_table import STYLES, certificate_data, rich_table
 from harness.cli.closing import concluded
 from harness.cli.console import Console
+from harness.cli.parser import seed_number
 from harness.cli.summary_table import print_summary
 from harness.cli.verify import project_registry
 from harness.core.errors import UsageError
@@ -50,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.add_argument("--stall", default="2s", help="how long the server stands still in the middle (default: 2s; 0s for not at all)")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="how many certificates of each engine")
     parser.add_argument("--gallery", action="store_true", help="the six lying engines instead: each must be rejected")
-    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--seed", type=seed_number, default=None)
     parser.add_argument("--reports", default="", metavar="DIR")
     parser.add_argument("--json", action="store_true", help="print every certificate as JSON")
 

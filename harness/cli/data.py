@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.cli.console import Console
 from harness.cli.fetching import DataFile, convert, download, read_manifest, write_sums
 from harness.core.errors import HarnessError, UsageError, listing, nearest_word
-from harness.run.project import cache_folder, load_project
+from harness.run.project import Project, cache_folder, load_project
 
 
 def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
@@ -26,17 +26,27 @@ def execute(namespace: argparse.Namespace) -> int:
         if name not in known:
             raise UsageError(f"unknown data set {name!r}", nearest=nearest_word(name, known), remedy=f"known: {listing(known)}")
     wanted = [file for file in files if not namespace.sets or file.set in namespace.sets]
-    folder = Path(namespace.to) if namespace.to else cache_folder() / "data"
     if namespace.action == "list":
+        folder = Path(namespace.to) if namespace.to else data_place(project)
+        print(f"{folder}: {counted(wanted, folder)}")
         for file in wanted:
-            here = (
-                "here   "
-                if (folder / file.set / file.name).exists() or (file.convert == "beir-zip" and (folder / file.set).is_dir())
-                else "missing"
-            )
-            print(f"{here} {file.set}/{file.name}  {file.licence}")
+            print(f"{'here   ' if is_here(file, folder) else 'missing'} {file.set}/{file.name}  {file.licence}")
         return 0
-    return fetch(wanted, folder, Console())
+    return fetch(wanted, Path(namespace.to) if namespace.to else cache_folder() / "data", Console())
+
+
+def data_place(project: Project) -> Path:
+    """Where runs look for the real data sets, and where ``fetch`` would put them if there are none."""
+    return project.data_dir() or cache_folder() / "data"
+
+
+def is_here(file: DataFile, folder: Path) -> bool:
+    return (folder / file.set / file.name).exists() or (file.convert == "beir-zip" and (folder / file.set).is_dir())
+
+
+def counted(files: list[DataFile], folder: Path) -> str:
+    """``harness doctor`` says the same words."""
+    return f"{sum(is_here(file, folder) for file in files)} of {len(files)} files"
 
 
 def fetch(files: list[DataFile], folder: Path, console: Console) -> int:

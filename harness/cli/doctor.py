@@ -12,9 +12,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.cli.data import counted, data_place, is_here
+from harness.cli.fetching import read_manifest
 from harness.core.errors import HarnessError
 from harness.plugin.session import vector_caches
-from harness.run.project import load_project
+from harness.run.project import Project, load_project
 
 DISK_MIN_GIB = 2.0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -47,15 +49,25 @@ def _findings() -> Iterator[Finding]:
     yield "Chromium", bool(browser), browser or "none", "page tests are BLOCKED: install Chromium"
     try:
         project = load_project()
-        data = project.data_dir()
+        data = _data(project)
     except HarnessError as error:
         yield "project", False, str(error), "run inside a project"
         return
     yield "project", True, str(project.folder), ""
-    yield "real data sets", data is not None, str(data or "none"), "`harness data fetch`, or the sample corpus is used"
+    yield "real data sets", *data, "`harness data fetch`, or the sample corpus is used"
     yield "locust", _has("locust"), "installed" if _has("locust") else "none", "pip install 'evidence-harness[load]'"
     yield "failpoints", True, "armed only for crash tests", ""
     yield "secrets", Path(tempfile.gettempdir()).exists(), "random per stack, mode 0600", ""
+
+
+def _data(project: Project) -> tuple[bool, str]:
+    """Whether a run would use real data, and which files of them are there, as ``harness data list`` counts them."""
+    used = project.data_dir() is not None
+    manifest = project.configuration.data.manifest
+    if not manifest:
+        return used, str(project.data_dir() or "none")
+    files, folder = read_manifest(project.folder / manifest), data_place(project)
+    return used and all(is_here(file, folder) for file in files), f"{folder}: {counted(files, folder)}"
 
 
 def _vector_cache() -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from harness.cli.compare import as_json, percent, tag_pairs
 from harness.cli.comparison_table import print_decision
+from harness.cli.parser import seed_number
 from harness.core.errors import UsageError
 from harness.core.seeds import fresh_seed
 from harness.core.text import clean
@@ -54,7 +55,7 @@ def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
     parser.add_argument("--unit", default="", choices=["", *UNITS], help="of sample files that do not say theirs")
     parser.add_argument("--tag", action="append", default=[], metavar="NAME=VALUE", help="only requests with this tag")
     parser.add_argument("--keep", default="", metavar="DIR", help="a new folder that keeps every recording")
-    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--seed", type=seed_number, default=None)
     parser.add_argument("--html", default="", metavar="FILE", help="write a page of it to a new file")
     parser.add_argument("--json", action="store_true")
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from harness.cli.output import OUTPUT
+from harness.cli.parser import Parser
 from harness.core.ending import ENDING
 from harness.core.errors import HarnessError, exit_code
 from harness.core.text import clean
@@ -53,7 +54,7 @@ NOT_YET: dict[str, str] = {
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser without the commands' own arguments (they come from their modules)."""
-    parser = argparse.ArgumentParser(prog="harness", description="Judge a running system, with evidence that a sceptic can re-check.")
+    parser = Parser(prog="harness", description="Judge a running system, with evidence that a sceptic can re-check.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     lines = [f"  {name:<13} {text}" for name, (_, text) in COMMANDS.items()]
     lines += [f"  {name:<13} {text} (not built yet)" for name, text in NOT_YET.items()]
@@ -114,7 +115,7 @@ def dispatch(given: list[str]) -> int:
         near = nearest_word(name, (*COMMANDS, *NOT_YET))
         parser.error(f"unknown command {name!r}" + (f" (did you mean {near!r}?)" if near else ""))
     module = importlib.import_module(COMMANDS[name][0])
-    own = argparse.ArgumentParser(prog=f"harness {name}", description=COMMANDS[name][1])
+    own = Parser(prog=f"harness {name}", description=COMMANDS[name][1])
     module.arguments(own, name)
     namespace = own.parse_args(rest)
     namespace.command = name

@@ -20,7 +20,7 @@ from harness.core.verdict import EXIT_INTERRUPTED
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 LEAVE_S = 1.8  # how long the main thread may take to notice
 LIMIT_S = 4.7  # from the last signal to the end of the process
-REPORTS_S = 4.0  # from the last signal to the end of the reports
+REPORTS_S = 3.6  # from the last signal to the end of the reports
 POLL_S = 0.05
 CLOSE = "close it with `harness report`"
 

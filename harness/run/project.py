@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from harness.core.errors import UsageError, listing, nearest_word
+from harness.core.errors import UsageError, nearest_word
+from harness.core.units import Duration
+from harness.run.configuration import Places, raise_all, wrong_form
 
 FILE = "harness.toml"
 LOCAL_FILE = "harness.local.toml"
+WING = re.compile(r"[\w.]+:\w+")
 
 
 class TargetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -175,16 +179,26 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _decode(tables: Mapping[str, Any], path: Path) -> Configuration:
-    known = [field.name for field in msgspec.structs.fields(Configuration)]
-    for name in tables:
-        if name not in known:
-            raise UsageError(
-                f"unknown table [{name}]", file=str(path), nearest=nearest_word(name, known), remedy=f"known: {listing(known)}"
-            )
-    try:
-        configuration = msgspec.convert(tables, Configuration)
-    except msgspec.ValidationError as error:
-        raise UsageError(str(error), file=str(path), remedy="see docs/foreign-system.md for the tables and their keys") from None
-    if bool(configuration.target.service) == bool(configuration.target.base_url):
-        raise UsageError("give exactly one of service and base_url", file=str(path), place="[target]", remedy="service needs a [topology]")
+    """All errors of form at once; then all errors of meaning."""
+    places = Places(str(path), path.read_text(encoding="utf-8"))
+    raise_all(wrong_form(tables, Configuration, places))
+    configuration = msgspec.convert(tables, Configuration)
+    raise_all(_wrong_meaning(configuration, path.parent, places))
     return configuration
+
+
+def _wrong_meaning(configuration: Configuration, folder: Path, places: Places) -> Iterator[UsageError]:
+    target, topology = configuration.target, configuration.topology
+    if bool(target.service) == bool(target.base_url):
+        yield places.error(("target",), "give exactly one of service and base_url", remedy="service needs a [topology]")
+    if target.base_url and not target.base_url.startswith(("http://", "https://")):
+        yield places.error(("target", "base_url"), f"{target.base_url!r} is no address", remedy="write it like http://127.0.0.1:8000")
+    if topology is not None:
+        try:
+            Duration.parse(topology.start_deadline)
+        except UsageError as error:
+            yield places.error(("topology", "start_deadline"), error.message, remedy="write it like 90 s")
+    for kind in ("drivers", "probes", "checkers"):
+        for name, place in getattr(configuration.wings, kind).items():
+            if not WING.fullmatch(place):
+                yield places.error(("wings", kind, name), f"{place!r} names no class", remedy="write it like module:Class")

@@ -32,7 +32,7 @@ from harness.run.registry import Registry
 from harness.run.view import FolderView
 
 Publisher = Callable[[Path, Summary], None]
-INTERRUPTED_LIMIT_S = 3.0  # of the reports of a run that was interrupted; whoever pressed Ctrl-C waits
+INTERRUPTED_LIMIT_S = 2.5  # of the reports of a run that was interrupted; whoever pressed Ctrl-C waits
 JUDGING_SHARE = 0.4  # of that limit; a run that takes longer to judge says that it was not
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 

@@ -79,8 +79,9 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def socket_path(folder: Path, stack_id: str) -> Path:
-    """In the stack's folder, or in the temp directory itself where that path would be too long for the kernel."""
-    for place in (folder / "ctl.sock", Path(tempfile.gettempdir()) / f"eh-{stack_id}.sock"):
+    """In the stack's folder, or where its path is not too long for the kernel: the temp directory, the user's own, /tmp."""
+    others = (tempfile.gettempdir(), os.environ.get("XDG_RUNTIME_DIR", ""), "/tmp")  # noqa: S108 - random name, mode 0600
+    for place in (folder / "ctl.sock", *(Path(other) / f"eh-{stack_id}.sock" for other in others if other and os.access(other, os.W_OK))):
         if len(os.fsencode(place)) < _LONGEST_SOCKET_PATH:
             return place
     raise MachineLacks("the path of the control socket is too long", str(folder), "set TMPDIR to a shorter path")

@@ -138,6 +138,7 @@ class Supervisor:
             **{name: text for name, text in os.environ.items() if name in _PASSED_ON or name.startswith("HARNESS_")},
             "PYTHONPATH": os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONUTF8": "1",  # every service reads and writes the same bytes, whatever the locale of whoever started it
             "TMPDIR": str(self._folder / "tmp"),
             **{name: os.environ[name] for name in service.inherited if name in os.environ and name not in service.environment},
             **service.environment,

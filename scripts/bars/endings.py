@@ -69,7 +69,9 @@ def main() -> int:
     parser.add_argument("--tests", choices=("obedient", "stubborn"), action="append")
     parser.add_argument("--real", action="store_true", help="also on the whole system")
     options = parser.parse_args()
-    trials = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background, and so it would be by every child
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    trials: list[Trial] = []
     for way in options.way or WAYS:
         for phase in options.phase or toy.PHASES:
             for tests in options.tests or ("obedient", "stubborn"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.recheck import _registry
+from harness.cli.recheck import project_or_installed_registry
 from harness.run.recheck import recheck
 
 EXAMPLE = Path(__file__).parents[3] / "reports" / "example"
@@ -19,7 +19,7 @@ SMALL_BYTES = 1_000_000
 def test_it_is_judged_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Recheck of the example is identical; where it is not on purpose, `python -m scripts.example` makes it anew."""
     monkeypatch.chdir(EXAMPLE.parents[1])
-    result = recheck(EXAMPLE, None, _registry())
+    result = recheck(EXAMPLE, None, project_or_installed_registry())
     assert (result.identical, result.problems[:3]) == (True, ())
     assert result.summary is not None
     assert result.summary.verdict == "PASS"

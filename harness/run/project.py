@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from harness.core.errors import UsageError, nearest_word
+from harness.core.errors import UsageError
 from harness.core.units import Duration
 from harness.run.configuration import Places, raise_all, wrong_form
 
@@ -183,11 +183,11 @@ def _decode(tables: Mapping[str, Any], path: Path) -> Configuration:
     places = Places(str(path), path.read_text(encoding="utf-8"))
     raise_all(wrong_form(tables, Configuration, places))
     configuration = msgspec.convert(tables, Configuration)
-    raise_all(_wrong_meaning(configuration, path.parent, places))
+    raise_all(_wrong_meaning(configuration, places))
     return configuration
 
 
-def _wrong_meaning(configuration: Configuration, folder: Path, places: Places) -> Iterator[UsageError]:
+def _wrong_meaning(configuration: Configuration, places: Places) -> Iterator[UsageError]:
     target, topology = configuration.target, configuration.topology
     if bool(target.service) == bool(target.base_url):
         yield places.error(("target",), "give exactly one of service and base_url", remedy="service needs a [topology]")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -75,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _answered(sys.argv[1:])
         if complaint := OUTPUT.complaint():
             print(clean(f"harness: {complaint}; the exit code {code} holds"), file=sys.stderr)
-        ENDING.stand_aside()
+        if ENDING.requested:
+            ENDING.leave(code)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is said: a late Ctrl-C shows no traceback of the interpreter's own end
     return code
 
 

@@ -7,13 +7,16 @@ without a further signal the process ends whatever hangs.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import NoReturn
 
 from harness.core.verdict import EXIT_INTERRUPTED
 
@@ -58,6 +61,16 @@ class Ending:
         """Return at once, unless another thread has taken over: then never."""
         while self._taken_by not in {0, threading.get_ident()}:
             threading.Event().wait()
+
+    def leave(self, exit_code: int) -> NoReturn:
+        """End the process now, deaf to further signals and to threads that were left behind."""
+        self.stand_aside()
+        with contextlib.suppress(Exception):
+            atexit._run_exitfuncs()  # noqa: SLF001 - what the interpreter does first at its end; it has no other name
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(exit_code)
 
     def left_s(self) -> float | None:
         """How long reports may still take; None where nobody asked for the end."""

@@ -43,7 +43,7 @@ class Output:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()  # type: ignore[union-attr]  # None where it was closed
-        raw = Lossy(os.dup(number), "wb")
+        raw = Lossy(os.dup(number), "wb", closefd=False)  # open as long as the process
         if number == 1:
             self._raw = raw
         return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors="replace", line_buffering=True)

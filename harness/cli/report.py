@@ -11,6 +11,7 @@ import msgspec
 from harness.cli.recheck import project_or_installed_registry, run_folder
 from harness.core import jsonio
 from harness.core.errors import DamagedRun, UsageError
+from harness.journal.manifest import NAME as MANIFEST
 from harness.journal.manifest import write_manifest
 from harness.journal.summary import Summary, decode_summary
 from harness.report.publish import publishers
@@ -29,7 +30,7 @@ def execute(namespace: argparse.Namespace) -> int:
     target = Path(namespace.to) if namespace.to else source.with_name(source.name + "-report")
     if target.exists():
         raise UsageError("exists already", file=str(target), remedy="give another folder with --to")
-    finished = (source / SUMMARY).is_file()
+    finished = (source / SUMMARY).is_file() and (source / MANIFEST).is_file()
     summary = _stored(source / SUMMARY) if finished else _judged(source)
     try:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*.sock", ".*.tmp"))
@@ -41,7 +42,8 @@ def execute(namespace: argparse.Namespace) -> int:
     for publish in publishers():
         publish(target, summary)
     if not finished:
-        print(f"{summary.verdict}  this run did not finish: judged from what its journal says; manifest {write_manifest(target)}")
+        how = "its tests and trials were done, its report was not" if summary.finished == "completed" else "it did not finish"
+        print(f"{summary.verdict}  {how}: judged from its journal; manifest {write_manifest(target)}")
     print(target / "report.html")
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,7 +163,7 @@ def chosen_layers(project: Project, only: list[str], *, full: bool = False) -> l
 def run_layers(session: Session, layers: list[str], console: Console) -> bool:
     """Run the suites of the layers as one pytest session; True when a person interrupted it."""
     tables = session.project.configuration.layers
-    paths = [session.project.suite_path(tables[name].suite) for name in layers]
+    paths = [_unread(session.project.suite_path(tables[name].suite), session.project.folder) for name in layers]
     progress = Progress(layers, console)
     brought = Brought(session)
     options = [
@@ -178,7 +179,7 @@ def run_layers(session: Session, layers: list[str], console: Console) -> bool:
     ]
     # The command has imported itself before pytest could rewrite its assertions: they are not judged by pytest.
     options += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
-    options += [f"--rootdir={session.project.folder}", "--timeout=0"]
+    options += [f"--rootdir={_unread(session.project.folder, session.project.folder)}", "--timeout=0"]
     options += ["--continue-on-collection-errors"]  # a suite that cannot be collected is an ERROR row and hides no other
     code: int = pytest.ExitCode.OK
     try:
@@ -191,6 +192,11 @@ def run_layers(session: Session, layers: list[str], console: Console) -> bool:
     if not brought.interrupted:
         _check_pytest(code)
     return brought.interrupted
+
+
+def _unread(path: str | Path, project: Path) -> str:
+    """A path of the project as pytest takes it literally: in a whole one it would expand ``$`` and take ``[`` and ``::`` for a test's id."""
+    return os.path.relpath(path) if Path(path).is_relative_to(project) and Path.cwd().is_relative_to(project) else str(path)
 
 
 def _check_pytest(code: int) -> None:

@@ -136,7 +136,7 @@ def ended(child: subprocess.Popen[bytes], watch: Watch, trial: Trial, project: P
     while (left := left_of(watch, before)) and time.monotonic() < last + seconds + CLEAN_S:
         time.sleep(0.05)
     clean_s = time.monotonic() - last - seconds
-    verdict, unreadable = outcome(trial.way, project, variables)
+    verdict, unreadable = outcome(trial, project, variables)
     problems = [*(f"left: {item}" for item in left), *unreadable, *started_late(project, wall)]
     wanted = -signal.SIGKILL if trial.way == "SIGKILL" else 130
     if child.returncode != wanted:
@@ -153,12 +153,12 @@ def left_of(watch: Watch, before: Belongings) -> list[str]:
     return [item for item in watch.left(before) if not item.startswith("file pytest-of-")]
 
 
-def outcome(way: str, project: Path, variables: dict[str, str]) -> tuple[str, list[str]]:
+def outcome(trial: Trial, project: Path, variables: dict[str, str]) -> tuple[str, list[str]]:
     """The verdict that stands in the run folder (SIGKILL: in what ``harness report`` makes of it), and what is wrong there."""
     folder = toy.run_folder(project)
     if folder is None:
         return "no run", ["there is no run folder"]
-    if way == "SIGKILL":
+    if trial.way == "SIGKILL":
         done = harness(project, variables, "report", str(folder))
         if done.returncode != 0:
             return "none", [f"harness report: exit {done.returncode}: {done.stderr[-300:]}"]
@@ -166,7 +166,8 @@ def outcome(way: str, project: Path, variables: dict[str, str]) -> tuple[str, li
     if not (folder / "summary.json").is_file():
         return "none", ["there is no summary.json"]
     verdict = str(json.loads((folder / "summary.json").read_bytes())["verdict"])
-    problems = [] if verdict == "ABORTED" else [f"the verdict is {verdict}"]
+    complete = trial.way == "SIGKILL" and trial.phase in {"judging", "reporting"}  # its journal was: judged again, it passes
+    problems = [] if verdict == ("PASS" if complete else "ABORTED") else [f"the verdict is {verdict}"]
     if not (folder / "report.html").is_file() or b"</html>" not in (folder / "report.html").read_bytes():
         problems.append("there is no whole report.html")
     checked = harness(project, variables, "recheck", str(folder))

@@ -52,6 +52,11 @@ class Watch:
         left += [f"shared memory segment {item}" for item in sorted(before.segments & frozenset(_all_segments()))]
         return left
 
+    def remaining(self) -> Iterator[str]:
+        """Processes and files of the run, a sentence each; for one that has ended."""
+        yield from (f"process {_named(process)}" for process in self._marked())
+        yield from (f"file {path.name}" for path in sorted(self.folder.iterdir()) if not path.name.startswith("pytest-of-"))
+
     def _marked(self) -> Iterator[psutil.Process]:
         """Processes that carry this run's temp folder in their environment, command line or working directory."""
         needle = os.fsencode(self.folder)

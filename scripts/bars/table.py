@@ -114,6 +114,22 @@ BARS: tuple[Bar, ...] = (
         400,
     ),
     Bar(
+        "endings",
+        "endings: signal x phase x tests",
+        "60 endings of a toy run and 4 of the whole system (SIGINT, thrice, SIGTERM, SIGHUP, SIGKILL; start to report; tests that catch "
+        "KeyboardInterrupt): <= 5 s after the last signal, nothing new started, a report that recheck repeats, nothing left",
+        _script("endings", "--real"),
+        700,
+    ),
+    Bar(
+        "places",
+        "places: paths, locales, outputs, full disks",
+        "a toy run in each odd or long path as project, TMPDIR and reports, each locale, closed and full outputs: PASS, nothing left; "
+        "full disks: exit code and path said, no secret, no torn latest",
+        _script("places"),
+        500,
+    ),
+    Bar(
         "crash_points",
         "crash points",
         "the worker killed before and after every writing port call of a 3-document ingest: 100 % end as an undisturbed run",

@@ -120,14 +120,14 @@ def test_closed_streams_keep_the_verdict_and_the_journal(foreign: Any, closed: s
     assert foreign.harness("recheck", "reports/latest")[0] == 0
 
 
-@pytest.mark.parametrize("kib", [3, 24, 60])
-def test_a_full_disk_is_told_with_its_path(foreign: Any, kib: int) -> None:
-    """No file may grow beyond a few KiB: exit 5, the path in one line, no traceback, no ``latest`` on a torn run."""
+@pytest.mark.parametrize(("tests", "kib"), [(100, 3), (100, 24), (4, 12)])
+def test_a_full_disk_is_told_with_its_path(foreign: Any, tests: int, kib: int) -> None:
+    """No file, be it journal or page, may grow beyond a few KiB: exit 5, the path in a line, no traceback, no ``latest``."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (kib << 10, kib << 10))
 
-    many = "import pytest\n@pytest.mark.parametrize('n', range(100))\ndef test_n(target, n): ...\n"
+    many = f"import pytest\n@pytest.mark.parametrize('n', range({tests}))\ndef test_n(target, n): ...\n"
     (foreign.folder / "the suites/good/test_many.py").write_text(many)
     code, _, err = foreign.harness("verify", "--only", "good", preexec_fn=limit)
     assert (code, "Traceback" in err) == (5, False), err

@@ -195,7 +195,7 @@ def run_layers(session: Session, layers: list[str], console: Console) -> bool:
 
 
 def _unread(path: str | Path, project: Path) -> str:
-    """A path of the project as pytest takes it literally: in a whole one it would expand ``$`` and take ``[`` and ``::`` for a test's id."""
+    """A path of the project that pytest takes literally: in a whole one it expands ``$`` and takes ``[`` for a test's id."""
     return os.path.relpath(path) if Path(path).is_relative_to(project) and Path.cwd().is_relative_to(project) else str(path)
 
 

@@ -302,6 +302,10 @@ def main() -> int:
             1, encode({"error": error.error, "place": error.place, "remedy": error.remedy, "lacking": "yes" if lacking else ""}) + b"\n"
         )
         return 1
+    except OSError as error:  # a full disk, say
+        place = str(error.filename or request.base_dir)
+        os.write(1, encode({"error": str(error.strerror or error), "place": place, "remedy": "free space there, or set TMPDIR"}) + b"\n")
+        return 1
     asyncio.run(supervisor.run(_announce))
     return 0
 

@@ -55,7 +55,8 @@ class Watch:
     def remaining(self) -> Iterator[str]:
         """Processes and files of the run, a sentence each; for one that has ended."""
         yield from (f"process {_named(process)}" for process in self._marked())
-        yield from (f"file {path.name}" for path in sorted(self.folder.iterdir()) if not path.name.startswith("pytest-of-"))
+        kept = ("pytest-of-", "evidence-harness-vectors-")  # pytest's last three sessions; a cache where the home cannot be written
+        yield from (f"file {path.name}" for path in sorted(self.folder.iterdir()) if not path.name.startswith(kept))
 
     def _marked(self) -> Iterator[psutil.Process]:
         """Processes that carry this run's temp folder in their environment, command line or working directory."""

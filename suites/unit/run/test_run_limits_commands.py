@@ -1,0 +1,67 @@
+"""Work with a limit in any thread; commands of the platform that leave no process behind."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.run.commands import PlatformCommand
+from harness.run.limits import OutOfTime, within
+from suites.unit.waiting import reached
+
+CHILD = "import os, subprocess, sys, pathlib; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); "
+CHILD += "pathlib.Path('child').write_text(str(p.pid)); print('größe', flush=True); p.wait()"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_work_over_its_limit_is_out_of_time_in_every_thread(elsewhere: bool) -> None:
+    """A wait of a minute is left within its limit, in the main thread and in another one."""
+    found: list[type] = []
+
+    def work() -> None:
+        try:
+            within(0.1, lambda: threading.Event().wait(60))
+        except OutOfTime as error:
+            found.append(type(error))
+
+    thread = threading.Thread(target=work)
+    thread.start() if elsewhere else work()
+    if elsewhere:
+        thread.join(10)
+    assert found == [OutOfTime]
+
+
+def test_work_within_its_limit_gives_what_it_gives() -> None:
+    """The value, or the error, with a limit and without one."""
+    assert within(5.0, lambda: 3) == within(None, lambda: 3) == 3
+    with pytest.raises(KeyError):
+        within(5.0, lambda: {}["x"])
+
+
+def test_a_guard_against_errors_does_not_swallow_the_limit() -> None:
+    """``except Exception``, as checkers are guarded, is no way around it."""
+    assert not issubclass(OutOfTime, Exception)
+
+
+def test_a_command_at_its_limit_takes_its_children_along(tmp_path: Path) -> None:
+    """Exit 124 with what was printed so far; what the command started is gone too."""
+    result = PlatformCommand((sys.executable, "-c", CHILD)).run({"PYTHONUTF8": "1"}, tmp_path, 3.0)
+    assert (result.exit_code, result.text.strip()) == (124, "größe")
+    child = int((tmp_path / "child").read_text())
+    assert reached(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_command_is_found_on_the_path_or_beside_the_project(tmp_path: Path) -> None:
+    """A bare name by PATH, ``./name`` in the folder; a name that is nowhere is said."""
+    script = tmp_path / "say"
+    script.write_text("#!/bin/sh\necho said; exit 3\n")
+    script.chmod(0o755)
+    assert PlatformCommand(("./say",)).run({}, tmp_path, 10.0).exit_code == 3
+    assert PlatformCommand(("say",)).run({"PATH": f"{tmp_path}:{os.defpath}"}, tmp_path, 10.0).text == "said\n"
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        PlatformCommand(("nowhere",)).run({}, tmp_path, 1.0)

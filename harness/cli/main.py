@@ -1,6 +1,7 @@
 """``harness COMMAND``: parsing, exit codes, and one line for every error a person can cause.
 
-Exit codes (DESIGN §5): 0 PASS · 1 FAIL · 2 wrong usage or input · 3 BLOCKED · 4 INCONCLUSIVE or VACUOUS · 5 ERROR or ABORTED · 130 Ctrl-C.
+Exit codes (DESIGN §5): 0 PASS · 1 FAIL · 2 wrong usage or input · 3 BLOCKED · 4 INCONCLUSIVE or VACUOUS · 5 ERROR or ABORTED ·
+130 ended by a signal (Ctrl-C, SIGTERM, SIGHUP).
 """
 
 from __future__ import annotations

@@ -123,10 +123,12 @@ def ended(child: subprocess.Popen[bytes], watch: Watch, trial: Trial, project: P
     last, wall = time.monotonic(), dt.datetime.now(dt.UTC)
     for number, code in enumerate(WAYS[trial.way]):
         if number:
-            time.sleep(BETWEEN_S)
-        if child.poll() is None:
-            child.send_signal(code)
-            last = time.monotonic()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(BETWEEN_S)
+        if child.poll() is not None:
+            break
+        child.send_signal(code)
+        last = time.monotonic()
     try:
         words = child.communicate(timeout=GIVE_UP_S)[1].decode(errors="replace")
     except subprocess.TimeoutExpired:

@@ -297,17 +297,19 @@ def main() -> int:
     try:
         supervisor = Supervisor(request)
     except TopologyError as error:
-        lacking = isinstance(error, MachineLacks)
-        os.write(
-            1, encode({"error": error.error, "place": error.place, "remedy": error.remedy, "lacking": "yes" if lacking else ""}) + b"\n"
-        )
-        return 1
+        return _refused(error)
     except OSError as error:  # a full disk, say
         place = str(error.filename or request.base_dir)
-        os.write(1, encode({"error": str(error.strerror or error), "place": place, "remedy": "free space there, or set TMPDIR"}) + b"\n")
-        return 1
+        return _refused(MachineLacks(str(error.strerror or error), place, "free space there, or set TMPDIR"))
     asyncio.run(supervisor.run(_announce))
     return 0
+
+
+def _refused(error: TopologyError) -> int:
+    """Say in place of the announcement why there is no stack."""
+    lacking = "yes" if isinstance(error, MachineLacks) else ""
+    os.write(1, encode({"error": error.error, "place": error.place, "remedy": error.remedy, "lacking": lacking}) + b"\n")
+    return 1
 
 
 def _first_line() -> bytes:

@@ -345,7 +345,7 @@ def test_where_the_reaper_was_killed_too_the_next_command_removes_the_folder(
     reapers = [
         process
         for process in psutil.process_iter()
-        if process.pid != supervisor.pid and process.ppid() != supervisor.pid and _words(process) == command
+        if process.pid != supervisor.pid and _words(process) == command and process.ppid() != supervisor.pid
     ]
     before = {process.pid: process.create_time() for process in reapers if process.create_time() >= supervisor.create_time() - 0.05}
     mine = [process for process in reapers if process.pid in before and abs(process.create_time() - supervisor.create_time()) < 3]

@@ -1,9 +1,10 @@
-"""``harness shacl DATA SHAPES [--json]``: validate RDF against shapes, with coverage. A shape that looks at nothing is VACUOUS."""
+"""``harness shacl DATA SHAPES…``: validate RDF against shapes, with coverage. A shape that judged nothing is VACUOUS by name."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -14,26 +15,34 @@ from harness.cli.console import STYLES
 from harness.core.errors import UsageError
 from harness.core.text import one_line
 from harness.core.verdict import Verdict, merge
+from harness.shacl.judging import USES, Use
 from harness.shacl.process import MEMORY_BYTES, TIME_S, validate_files
-from harness.shacl.report import ShaclReport, short
+from harness.shacl.report import SEVERITIES, FailOn, ShaclReport, short
 
-SUFFIXES = ("*.ttl", "*.nt", "*.rdf", "*.jsonld")
-SHOWN = 20
+SUFFIXES: Final = ("*.ttl", "*.nt", "*.n3", "*.rdf", "*.xml", "*.jsonld", "*.nq", "*.trig")
+SHOWN: Final = 20
 
 
 def arguments(parser: argparse.ArgumentParser, _name: str) -> None:
-    parser.add_argument("data", help="RDF: .ttl, .nt, .rdf, .jsonld, also .gz")
+    parser.add_argument("data", help="RDF: .ttl, .nt, .nq, .trig, .rdf, .jsonld, also .gz")
     parser.add_argument("shapes", nargs="+", help="shapes files, or folders of them")
+    parser.add_argument("--both", action="store_true", help="let both engines judge everything, not only what the first one refuses")
+    parser.add_argument("--engine", choices=USES[2:], default="", help="one engine alone: its refusals are not confirmed by the other")
+    least = [name.lower() for name in SEVERITIES]
+    parser.add_argument("--fail-on", choices=least, default=least[0], help="the least severity that fails (default: info, as sh:conforms)")
     parser.add_argument("--time", type=float, default=TIME_S, metavar="S", help=f"bound, seconds (default {TIME_S:g})")
     parser.add_argument("--memory", type=int, default=MEMORY_BYTES >> 20, metavar="MIB", help="bound of the validating process, MiB")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def execute(namespace: argparse.Namespace) -> int:
+    if namespace.both and namespace.engine:
+        raise UsageError("--both and --engine exclude each other", remedy="give one of them")
     data = _existing(Path(namespace.data))
     shapes = [path for given in namespace.shapes for path in _shape_files(Path(given))]
-    report = validate_files(data, shapes, time_s=namespace.time, memory_bytes=namespace.memory << 20)
-    verdict = judged(report)
+    use: Use = "both" if namespace.both else namespace.engine or "confirmed"
+    report = validate_files(data, shapes, use=use, time_s=namespace.time, memory_bytes=namespace.memory << 20)
+    verdict = judged(report, namespace.fail_on)
     if namespace.json:
         print(msgspec.json.encode({"verdict": verdict, **msgspec.to_builtins(report)}).decode())
     else:
@@ -41,10 +50,14 @@ def execute(namespace: argparse.Namespace) -> int:
     return verdict.exit_code
 
 
-def judged(report: ShaclReport) -> Verdict:
-    """FAIL with violations; VACUOUS when there is no shape or one of them looked at nothing."""
-    verdicts = [Verdict.FAIL if shape.violations else Verdict.PASS if shape.focus_nodes else Verdict.VACUOUS for shape in report.shapes]
-    return merge([*verdicts, Verdict.PASS if report.conforms else Verdict.FAIL]) if verdicts else Verdict.VACUOUS
+def judged(report: ShaclReport, fail_on: FailOn = "info") -> Verdict:
+    """ERROR where the engines differ; FAIL with results severe enough; VACUOUS when a shape judged nothing, or there is none."""
+    if report.differences:
+        return Verdict.ERROR
+    if report.failing(fail_on) or (not report.conforms and not report.violation_count):
+        return Verdict.FAIL
+    looked = [Verdict.PASS if shape.focus_nodes or shape.violations else Verdict.VACUOUS for shape in report.shapes]
+    return merge([*looked, *(Verdict.VACUOUS for _ in report.idle)])
 
 
 def _existing(path: Path) -> Path:
@@ -64,15 +77,24 @@ def _shape_files(path: Path) -> list[Path]:
 
 def _print(report: ShaclReport, verdict: Verdict) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    table = Table("shape", "focus nodes", "violations", box=None, header_style="bold")
+    table = Table("shape", "focus nodes", "results", "by severity", box=None, header_style="bold")
     for shape in report.shapes:
-        table.add_row(one_line(short(shape.shape)), str(shape.focus_nodes), str(shape.violations))
-    console.print(table)
+        severities = ", ".join(f"{count} {short(name)}" for name, count in shape.severities)
+        table.add_row(one_line(short(shape.shape)), str(shape.focus_nodes), str(shape.violations), severities)
+    if report.shapes:
+        console.print(table)
+    for idle in report.idle:
+        console.print(f"judged nothing: {one_line(short(idle.shape))}: {idle.reason}", markup=False, style=STYLES[Verdict.VACUOUS])
     for item in report.violations[:SHOWN]:
-        console.print(f"{short(item.shape)}: {item.focus_node} {short(item.path)} {item.value}: {item.message}", markup=False)
+        words = (f"{short(item.severity)}:", f"{short(item.shape)}:", item.focus_node, short(item.path), item.value)
+        console.print(one_line(" ".join(filter(None, words)), 400) + f": {one_line(item.message, 300)}", markup=False)
     if report.violation_count > SHOWN:
         console.print(f"… {report.violation_count - SHOWN} more (--json lists up to 1000)")
-    console.print(
-        f"{report.triples} triples, {report.violation_count} violations, {len(report.unseen)} shapes without focus nodes:", end=" "
-    )
+    for difference in report.differences[:SHOWN]:
+        console.print(f"the engines differ: {difference}", markup=False, style=STYLES[Verdict.ERROR])
+    for note in report.notes:
+        console.print(note, markup=False)
+    counted = "" if report.triples is None else f"{report.triples} triples, "
+    nothing = len(report.unseen) + len(report.idle)
+    console.print(f"{counted}{report.violation_count} results, {nothing} shapes that judged nothing, by {report.validator}:", end=" ")
     console.print(Text(str(verdict), style=STYLES[verdict]))

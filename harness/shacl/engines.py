@@ -12,15 +12,15 @@ from typing import Final, Protocol
 
 import msgspec
 import pyshacl
-from rdflib import RDF, RDFS, SH, Graph, URIRef
+from rdflib import RDF, RDFS, SH, BNode, Graph, URIRef
 from rdflib.term import Node
 
-from harness.core.errors import HarnessError, UsageError
+from harness.core.errors import HarnessError, UsageError, UsageErrors
 from harness.core.text import one_line
-from harness.shacl.lines import place
 from harness.shacl.reading import RdfFile, unreadable
 from harness.shacl.shapes import ShapesGraph, ntriples
 from harness.shacl.terms import canonical, comparable, keep_literals, of_node
+from harness.shacl.wellformed import wrong
 
 try:
     import shacl as wheel
@@ -151,12 +151,37 @@ def _path(shapes: ShapesGraph, shape: str) -> str:
 
 
 def _refused(shapes: ShapesGraph, said: str) -> UsageError:
-    """What an engine will not compile: the first shape with the word it names is shown as the place."""
+    """What an engine will not compile: each statement with the word it names that it refuses by itself too."""
     word = _WORD.search(said)
-    predicate = URIRef(_NAMESPACE + word[1]) if word else None
-    shape = next(iter(sorted(shapes.graph.subjects(predicate, None), key=str)), None) if predicate is not None else None
-    file, line = place(shapes.files, shapes.graph, shape, predicate) if shape is not None else (shapes.files[0].path.name, 0)
-    return UsageError(f"the shapes cannot be used: {one_line(said, 500)}", file=file, line=line, remedy="correct the shape")
+    predicate = URIRef(_NAMESPACE + word[1]) if word else SH.sparql  # of what is wrong inside a query no word is said
+    found = sorted(shapes.graph.subject_objects(predicate), key=str) if word or "SPARQL" in said else []
+    errors = []
+    for shape, value in found:
+        alone = said if len(found) == 1 else _refused_alone(shapes, shape, predicate, value)
+        if alone:
+            errors.append(wrong(shapes, shape, f"cannot be used: {one_line(alone, 500)}", "correct it", predicate, value))
+    if not errors:
+        return UsageError(f"the shapes cannot be used: {one_line(said, 500)}", file=shapes.files[0].path.name, remedy="correct the shape")
+    return UsageErrors(errors) if len(errors) > 1 else errors[0]
+
+
+def _refused_alone(shapes: ShapesGraph, shape: Node, predicate: Node, value: Node) -> str:
+    """What the engine says of one statement alone; empty where it takes it."""
+    alone, graph = URIRef(f"{PROBE}alone"), Graph()
+    for word, said in ((RDF.type, SH.PropertyShape), (SH.path, alone), (predicate, value)):
+        graph.add((alone, word, said))
+    for flags in shapes.graph.objects(shape, SH.flags):
+        graph.add((alone, SH.flags, flags))
+    if isinstance(value, BNode):
+        reached = set(shapes.graph.transitive_objects(value, None))
+        for triple in shapes.graph:
+            if triple[0] in reached:
+                graph.add(triple)
+    try:
+        wheel.Shapes.from_text(ntriples(graph), format="ntriples")
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _broke(name: str, error: BaseException) -> EngineBroke:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
-from rdflib import URIRef
+from rdflib import SH, URIRef
 from rdflib.term import Node
 
 from harness.core.errors import HarnessError
@@ -37,6 +37,8 @@ def judge(shapes: ShapesGraph, data: RdfFile, use: Use = "confirmed") -> ShaclRe
     notes = [ALONE] if len(at_hand) == 1 and use != "pyshacl" else []
     if data.kind in {"nquads", "trig", "json-ld"} and data.named_graphs:
         notes.append(f"statements of {data.named_graphs} named graphs are judged together with all others")
+    if not shapes.shapes:
+        notes.append("no shape stands in the shapes files")
     return _report(shapes, data, [first, *asked], found, second, tuple(differences), tuple(notes))
 
 
@@ -84,7 +86,7 @@ def _report(
     notes: tuple[str, ...],
 ) -> ShaclReport:
     owners = Owners(shapes, data, found)
-    owned = [(owner, result) for result in found.results for owner in owners.of(result)]
+    owned = list(_owned(owners, found.results))
     severities: dict[Node, Counter[str]] = {}
     for owner, result in owned:
         severities.setdefault(owner, Counter())[_severity(result)] += 1
@@ -101,6 +103,13 @@ def _report(
         reference=tuple(_told(shapes, [(URIRef(one.shape[1:-1]), one) for one in second.results])) if second and differences else (),
         notes=notes,
     )
+
+
+def _owned(owners: Owners, results: Sequence[Result]) -> Iterator[tuple[Node, Result]]:
+    """Each result with its owner. A property shape that two owners share gives a node of both its result twice: one for each."""
+    for result, count in Counter(results).items():
+        of = owners.of(result)
+        yield from ((of[number % len(of)], result) for number in range(max(count, len(of))))
 
 
 def _shape(shapes: ShapesGraph, found: Findings, shape: Node, severities: Counter[str]) -> ShapeResult:
@@ -128,7 +137,7 @@ def _told(shapes: ShapesGraph, owned: Sequence[tuple[Node, Result]]) -> list[Vio
 def _severity(result: Result) -> str:
     """One of SHACL's three by its word; one of the project's own by its IRI."""
     word = _local(result.severity)
-    return word if word in SEVERITIES else result.severity
+    return word if result.severity.startswith(str(SH)) and word in SEVERITIES else result.severity
 
 
 def _local(iri: str) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from rdflib import SH, Graph, URIRef
-from rdflib.collection import Collection
 from rdflib.paths import AlternativePath, InvPath, MulPath, Path, SequencePath
 from rdflib.term import Node
 
 from harness.shacl.engines import Findings, Result, focus_nodes
+from harness.shacl.lists import members
 from harness.shacl.reading import RdfFile
 from harness.shacl.shapes import ShapesGraph
 from harness.shacl.terms import of_node
@@ -77,11 +77,11 @@ def to_path(shapes: Graph, path: Node | None) -> Path | URIRef:
     if inverse is not None:
         return InvPath(to_path(shapes, inverse))
     if alternative is not None:
-        return AlternativePath(*(to_path(shapes, item) for item in Collection(shapes, alternative)))
+        return AlternativePath(*(to_path(shapes, item) for item in members(shapes, alternative)))
     for word, times in _REPEATED:
         inner = shapes.value(path, word)
         if inner is not None:
             return MulPath(to_path(shapes, inner), times)
     if path is None:
         raise ValueError("a property shape without a path")
-    return SequencePath(*(to_path(shapes, item) for item in Collection(shapes, path)))
+    return SequencePath(*(to_path(shapes, item) for item in members(shapes, path)))

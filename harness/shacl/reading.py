@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import functools
 import gzip
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -29,9 +31,11 @@ FORMATS: Final = {
     ".trig": "trig",
 }
 DATASETS: Final = frozenset({"nquads", "trig", "json-ld"})
+OWN_ENCODING: Final = frozenset({"xml"})  # says in its first line how it is encoded
 REMEDY: Final = "give RDF in Turtle, N-Triples, N-Quads, TriG, RDF/XML or JSON-LD"
 MAX_TEXT: Final = 500
-_LINE: Final = re.compile(r"\bline[ :]+(\d+)")
+_LINE: Final = re.compile(r"(?:\bline[ :]+|<unknown>:)(\d+)")
+_REST: Final = re.compile(r"Invalid line[^:]*:\s*'?(.+?)'?$")  # N-Triples and N-Quads: the statement, or what is left of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +80,7 @@ def read_file(path: Path) -> RdfFile:
     try:
         content = path.read_bytes()
         return RdfFile(path, gzip.decompress(content) if path.suffix == ".gz" else content, kind)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"cannot be read: {error}", file=path.name, remedy=REMEDY) from None
 
 
@@ -84,11 +88,13 @@ def read_file(path: Path) -> RdfFile:
 def parsed(file: RdfFile) -> tuple[Graph, int]:
     """The statements of a file as one graph, and how many named graphs they come from."""
     keep_literals()
+    if file.kind not in OWN_ENCODING:
+        _ = file.text  # a byte that is no UTF-8 is told with its line
     try:
         if file.kind not in DATASETS:
-            return plain_strings(Graph().parse(data=file.content, format=file.kind, publicID=file.base)), 0
+            return plain_strings(Graph().parse(data=file.content.removeprefix(codecs.BOM_UTF8), format=file.kind, publicID=file.base)), 0
         dataset = Dataset(default_union=True)
-        dataset.parse(data=file.content, format=file.kind, publicID=file.base)
+        dataset.parse(data=file.content.removeprefix(codecs.BOM_UTF8), format=file.kind, publicID=file.base)
     except MemoryError:
         raise  # the bound, not the file
     except UsageError:
@@ -107,7 +113,13 @@ def unreadable(file: RdfFile, error: BaseException) -> UsageError:
     said = str(error)
     found = _LINE.search(said)
     message = f"{type(error).__name__}: {one_line(said, MAX_TEXT)}"
-    return UsageError(message, file=file.path.name, line=int(found[1]) if found else 0, remedy=REMEDY)
+    return UsageError(message, file=file.path.name, line=int(found[1]) if found else _line_of_rest(file, said), remedy=REMEDY)
+
+
+def _line_of_rest(file: RdfFile, said: str) -> int:
+    rest = _REST.search(said)
+    lines = file.text.splitlines() if rest and file.kind in {"nt", "nquads"} else []
+    return next((number for number, line in enumerate(lines, 1) if rest and line.rstrip().endswith(rest[1])), 0)
 
 
 def merged(files: Sequence[RdfFile]) -> Graph:

@@ -12,15 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rdflib import OWL, RDF, RDFS, SH, BNode, Graph, Literal, URIRef
-from rdflib.collection import Collection
 from rdflib.term import Node
 
+from harness.shacl.lists import members
 from harness.shacl.reading import RdfFile, merged
 from harness.shacl.terms import of_node
 from harness.shacl.vocabulary import CONSTRAINTS, FLAGS, LISTS_OF_SHAPES, NOT_EVALUATED, PATHS, SHAPES, TARGETS, WORDS, local
 
 SKOLEM: Final = "urn:eh:shape:"
 MAX_DEPTH: Final = 64
+MAX_PATH: Final = 8  # levels of a path that people read
 _KINDS: Final = frozenset({SH.NodeShape, SH.PropertyShape})
 _TRUE: Final = "true"  # "1" switches nothing on (W3C suite, uniqueLang-002)
 
@@ -40,6 +41,7 @@ class ShapesGraph:
         self.files = tuple(files)
         self.graph = _named(merged(files))
         self.shapes = frozenset(_found(self.graph))
+        self.missing = frozenset(shape for shape in self.shapes if (shape, None, None) not in self.graph)
         classes = _classes(self.graph)
         for shape in self.shapes:
             self.graph.add((shape, RDF.type, SH.PropertyShape if (shape, SH.path, None) in self.graph else SH.NodeShape))
@@ -70,13 +72,17 @@ class ShapesGraph:
         if any(self._states(shape, word) for word in CONSTRAINTS) or any(True for _ in self._custom(shape)):
             return True
         if (shape, SH.qualifiedValueShape, None) in self.graph and (shape, SH.path, None) in self.graph:
-            return any((shape, word, None) in self.graph for word in (SH.qualifiedMinCount, SH.qualifiedMaxCount))
+            return any(self._states(shape, word) for word in (SH.qualifiedMinCount, SH.qualifiedMaxCount))
         return any(self.checks(part, depth + 1) for word in (SH.property, SH.node) for part in self.graph.objects(shape, word))
 
     def _states(self, shape: Node, word: URIRef) -> bool:
-        """A flag that is false states nothing."""
+        """A flag that is false states nothing, nor does a least count of 0, nor a query that is deactivated."""
         values = list(self.graph.objects(shape, word))
-        return bool(values) and (word not in {SH.closed, SH.uniqueLang} or any(str(value) == _TRUE for value in values))
+        if word in {SH.closed, SH.uniqueLang}:
+            return any(str(value) == _TRUE for value in values)
+        if word in {SH.minCount, SH.qualifiedMinCount}:
+            return any(str(value).lstrip("+0") for value in values)
+        return any(not self.deactivated(value) for value in values) if word == SH.sparql else bool(values)
 
     def _custom(self, shape: Node) -> Iterator[Node]:
         """Parameters of constraint components that the graph declares itself."""
@@ -90,7 +96,7 @@ class ShapesGraph:
             yield from (value for value in self.graph.objects(shape, word) if not isinstance(value, Literal))
         for word in LISTS_OF_SHAPES:
             for head in self.graph.objects(shape, word):
-                yield from (item for item in Collection(self.graph, head) if not isinstance(item, Literal))
+                yield from (item for item in members(self.graph, head) if not isinstance(item, Literal))
 
     def reached_from(self, shape: Node, words: Sequence[URIRef] | None = None) -> frozenset[Node]:
         """The shape and all that it uses, over ``words`` only where given."""
@@ -128,12 +134,16 @@ class ShapesGraph:
             yield Idle(shape, "it is deactivated")
         elif (words := self._not_evaluated(shape)) and not self.checks(shape):
             yield Idle(shape, f"{', '.join(words)} is not evaluated, and it has no other constraint")
+        elif shape in self.missing and not str(shape).startswith(SKOLEM):
+            yield Idle(shape, "it is used, and no file describes it")
         elif not self.checks(shape) and not any(shape != part and not self.checks(part) for part in self._own_parts(shape)):
             yield Idle(shape, "it has no constraint")
         elif not self.checks(shape):
             yield Idle(shape, "nothing that it uses checks anything")
         elif words:
             yield Idle(shape, f"{', '.join(words)} is not evaluated")
+        elif any(self.deactivated(query) for query in self.graph.objects(shape, SH.sparql)):
+            yield Idle(shape, "its sh:sparql is deactivated")
 
     def _own_parts(self, shape: Node) -> Iterator[Node]:
         yield from (part for word in (SH.property, SH.node) for part in self.graph.objects(shape, word))
@@ -169,25 +179,36 @@ class ShapesGraph:
         told = [f"{local(predicate)} {_short(value)}" for predicate, value in sorted(self.targets(shape), key=str)]
         return f"{what} with {', '.join(told)}" if told else what
 
-    def path_text(self, path: Node | None) -> str:
-        """A property path in the form of SPARQL, local names only."""
-        if path is None or isinstance(path, URIRef | Literal):
-            return "" if path is None else str(path)
+    def path_text(self, path: Node | None, depth: int = 0) -> str:
+        """A property path in the form of SPARQL, local names only; one that leads in a circle ends in an ellipsis."""
+        if path is None or depth > MAX_PATH:
+            return "" if path is None else "…"
+        if isinstance(path, URIRef | Literal):
+            return str(path)
         for word, form in zip(PATHS, ("^{}", "({})", "({})*", "({})+", "({})?"), strict=True):
             inner = self.graph.value(path, word)
             if inner is not None:
-                text = "|".join(map(self.path_text, Collection(self.graph, inner))) if word == SH.alternativePath else self.path_text(inner)
-                return form.format(text)
-        return "/".join(map(self.path_text, Collection(self.graph, path)))
+                some = list(members(self.graph, inner)) if word == SH.alternativePath else [inner]
+                return form.format("|".join(self.path_text(item, depth + 1) for item in some))
+        return "/".join(self.path_text(item, depth + 1) for item in members(self.graph, path))
 
     def engine_graph(self) -> Graph:
         """What engines are given: without what none of them evaluates."""
         graph = Graph()
         for subject, predicate, value in self.graph:
-            off = predicate in FLAGS and str(value) != _TRUE  # "1" is no true here; pySHACL takes it for one
-            if predicate not in NOT_EVALUATED and not off:
+            if predicate not in NOT_EVALUATED and not self._off(subject, predicate, value):
                 graph.add((subject, predicate, value))
         return graph
+
+    def _off(self, subject: Node, predicate: Node, value: Node) -> bool:
+        """Statements without a meaning of their own, for which one engine or the other gives up, or which it takes for on."""
+        if predicate in FLAGS:
+            return str(value) != _TRUE  # "1" is no true here; pySHACL takes it for one
+        if predicate == SH.ignoredProperties:
+            return not self._states(subject, SH.closed)
+        if predicate == SH.qualifiedValueShape:
+            return not any((subject, word, None) in self.graph for word in (SH.qualifiedMinCount, SH.qualifiedMaxCount))
+        return predicate == SH.sparql and self.deactivated(value)
 
 
 def ntriples(graph: Graph) -> str:
@@ -216,7 +237,7 @@ def _found(graph: Graph) -> Iterator[Node]:
         yield from (value for value in graph.objects(None, word) if not isinstance(value, Literal))
     for word in LISTS_OF_SHAPES:
         for head in graph.objects(None, word):
-            yield from (item for item in Collection(graph, head) if not isinstance(item, Literal))
+            yield from (item for item in members(graph, head) if not isinstance(item, Literal))
 
 
 def _parameter(graph: Graph, node: Node) -> bool:

@@ -14,7 +14,7 @@ COUNTS: Final = (SH.minCount, SH.maxCount, SH.minLength, SH.maxLength, SH.qualif
 BOOLEANS: Final = (SH.closed, SH.uniqueLang, SH.deactivated, SH.qualifiedValueShapesDisjoint)
 IRIS: Final = (
     *(SH["class"], SH.datatype, SH.equals, SH.disjoint, SH.lessThan, SH.lessThanOrEquals),
-    *(SH.targetClass, SH.targetSubjectsOf, SH.targetObjectsOf, SH.nodeKind, SH.severity),
+    *(SH.targetClass, SH.targetSubjectsOf, SH.targetObjectsOf, SH.severity),
 )
 LITERALS: Final = (SH.minInclusive, SH.maxInclusive, SH.minExclusive, SH.maxExclusive, SH.pattern, SH.flags, SH.message)
 LISTS: Final = (SH["in"], SH.languageIn, SH.ignoredProperties, *LISTS_OF_SHAPES)

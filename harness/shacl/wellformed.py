@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from rdflib import RDF, SH, XSD, BNode, Literal, URIRef
-from rdflib.collection import Collection
 from rdflib.term import Node
 
 from harness.core.errors import UsageError, UsageErrors, nearest_word
 from harness.shacl.lines import place
-from harness.shacl.shapes import ShapesGraph, unknown
+from harness.shacl.lists import is_list, members
+from harness.shacl.shapes import SKOLEM, ShapesGraph, unknown
 from harness.shacl.vocabulary import (
     BOOLEANS,
     COUNTS,
     IRIS,
     LISTS,
+    LISTS_OF_SHAPES,
     LITERALS,
     NODE_KINDS,
     ONLY_AT_PROPERTIES,
@@ -29,7 +30,6 @@ from harness.shacl.vocabulary import (
 )
 
 PASSED_OVER: Final = "correct it: engines pass over what they do not know"
-MAX_LIST: Final = 100_000
 _WHOLE: Final = re.compile(r"\+?\d+")
 _BOOLEAN: Final = frozenset({"true", "false", "1", "0"})
 
@@ -68,18 +68,32 @@ def _shape(shapes: ShapesGraph, shape: Node) -> Iterator[UsageError]:
     yield from _values(shapes, shape)
     for word in LISTS:
         for head in graph.objects(shape, word):
-            if not _is_list(shapes, head):
-                yield wrong(shapes, shape, f"{local(word)} is no list", "write its members in round brackets", word)
+            yield from _list(shapes, shape, word, head)
     path = graph.value(shape, SH.path)
     if path is not None and not _is_path(shapes, path):
         yield wrong(shapes, shape, "sh:path is no property path", "give a property, or a path as SHACL 2.3.1 writes it", SH.path)
     for part in graph.objects(shape, SH.property):
-        if not isinstance(part, Literal) and (part, SH.path, None) not in graph:
+        if part in shapes.missing and not str(part).startswith(SKOLEM):
+            yield wrong(shapes, shape, f"sh:property is {_said(part)}, and no file describes it", "correct its name", SH.property, part)
+        elif not isinstance(part, Literal) and (part, SH.path, None) not in graph:
             yield wrong(shapes, part, "a property shape without sh:path", "say with sh:path which property it is of")
     if path is None:
         for word in ONLY_AT_PROPERTIES:
             if (shape, word, None) in graph and (None, SH.property, shape) not in graph:
                 yield wrong(shapes, shape, f"{local(word)} at a shape without sh:path", "put it into a sh:property with a sh:path", word)
+
+
+def _list(shapes: ShapesGraph, shape: Node, word: URIRef, head: Node) -> Iterator[UsageError]:
+    if not is_list(shapes.graph, head):
+        yield wrong(shapes, shape, f"{local(word)} is no list", "write its members in round brackets", word)
+        return
+    items = list(members(shapes.graph, head))
+    if word in LISTS_OF_SHAPES and not items:
+        yield wrong(shapes, shape, f"{local(word)} is an empty list", "give at least one shape", word)
+    for words, right, remedy in MEMBERS:
+        for item in items if word in words else ():
+            if not right(item):
+                yield wrong(shapes, shape, f"{_said(item)} in the list of {local(word)}", remedy, word, item)
 
 
 def _counted(shapes: ShapesGraph, shape: Node) -> Iterator[UsageError]:
@@ -102,6 +116,8 @@ def _values(shapes: ShapesGraph, shape: Node) -> Iterator[UsageError]:
 
 
 def _said(value: Node) -> str:
+    if isinstance(value, BNode):
+        return "a blank node"
     return local(value) if isinstance(value, URIRef) and str(value).startswith(str(SH)) else repr(str(value))
 
 
@@ -109,10 +125,19 @@ def _is_count(value: Node) -> bool:
     return isinstance(value, Literal) and value.datatype == XSD.integer and _WHOLE.fullmatch(str(value)) is not None
 
 
+def _is_text(value: Node) -> bool:
+    return isinstance(value, Literal) and value.datatype in {None, XSD.string}
+
+
 def _is_flag(value: Node) -> bool:
     return isinstance(value, Literal) and value.datatype == XSD.boolean and str(value) in _BOOLEAN
 
 
+MEMBERS: Final[tuple[tuple[Sequence[URIRef], Callable[[Node], bool], str], ...]] = (
+    (LISTS_OF_SHAPES, lambda value: not isinstance(value, Literal), "give the names of shapes, or write them in []"),
+    ((SH.languageIn,), _is_text, "give the tags of languages, in quotes"),
+    ((SH.ignoredProperties,), lambda value: isinstance(value, URIRef), "give the names of properties"),
+)
 RULES: Final[tuple[tuple[Sequence[URIRef], Callable[[Node], bool], str], ...]] = (
     (COUNTS, _is_count, "a whole number, 0 or more, is needed"),
     (BOOLEANS, _is_flag, "write true or false, without quotes"),
@@ -124,22 +149,10 @@ RULES: Final[tuple[tuple[Sequence[URIRef], Callable[[Node], bool], str], ...]] =
 )
 
 
-def _is_list(shapes: ShapesGraph, head: Node) -> bool:
-    seen: set[Node] = set()
-    while head != RDF.nil:
-        rest = list(shapes.graph.objects(head, RDF.rest))
-        firsts = list(shapes.graph.objects(head, RDF.first))
-        if head in seen or len(rest) != 1 or len(firsts) != 1 or len(seen) > MAX_LIST:
-            return False
-        seen.add(head)
-        head = rest[0]
-    return True
-
-
 def _is_path(shapes: ShapesGraph, path: Node, depth: int = 0) -> bool:
     """A path by SHACL 2.3.1; one that leads in a circle is none."""
     if isinstance(path, URIRef) or depth > 32:
-        return isinstance(path, URIRef) and depth <= 32
+        return isinstance(path, URIRef) and depth <= 32 and path != RDF.nil
     if isinstance(path, Literal):
         return False
     inner = [(word, value) for word in PATHS for value in shapes.graph.objects(path, word)]
@@ -152,15 +165,16 @@ def _is_path(shapes: ShapesGraph, path: Node, depth: int = 0) -> bool:
 
 
 def _members(shapes: ShapesGraph, head: Node, depth: int) -> bool:
-    if not _is_list(shapes, head):
+    if not is_list(shapes.graph, head):
         return False
-    items = list(Collection(shapes.graph, head))
+    items = list(members(shapes.graph, head))
     return len(items) >= 2 and all(_is_path(shapes, item, depth + 1) for item in items)
 
 
 def _recursive(shapes: ShapesGraph) -> Iterator[UsageError]:
     """SHACL leaves open what a shape means that uses itself, so that engines answer differently."""
-    for shape in sorted(shapes.shapes, key=str):
-        if any(shape in shapes.reached_from(part) for part in shapes.parts(shape)):
+    told: set[Node] = set()
+    for shape in sorted(shapes.shapes, key=lambda shape: (str(shape).startswith(SKOLEM), str(shape))):
+        if shape not in told and any(shape in shapes.reached_from(part) for part in shapes.parts(shape)):
+            told |= {other for other in shapes.reached_from(shape) if shape in shapes.reached_from(other)}
             yield wrong(shapes, shape, "the shape uses itself", "SHACL does not say what that means: break the circle")
-            return

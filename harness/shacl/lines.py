@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from rdflib import SH, BNode, Graph, Literal, URIRef
+from rdflib import RDF, SH, BNode, Graph, Literal, URIRef
 from rdflib.term import Node
 
 from harness.shacl.reading import RdfFile
@@ -32,7 +32,8 @@ def place(files: Sequence[RdfFile], graph: Graph, shape: Node, word: URIRef | No
             continue
         block = _block(file.text, text, max(start, 0), graph, shape, word, value) if _anonymous(shape) else None
         if block is not None:
-            return file.path.name, _statement(file.text, block, 0, word, value) or _line(text, len(block) - len(block.lstrip()))
+            begin, own = block
+            return file.path.name, _statement(file.text, own, 0, word, value) or _line(text, begin)
         outer = _outer(text)
         line = _statement(file.text, outer, max(start, 0), word, value) or _statement(file.text, text, max(start, 0), word, value)
         if line or start >= 0:
@@ -89,12 +90,14 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 def _outer(text: str) -> str:
     """The text without what stands in brackets."""
     for start, end in sorted(_spans(text)):
-        text = text[:start] + _blanked(text[start:end]) + text[end:]
+        text = text[: start + 1] + _blanked(text[start + 1 : end - 1]) + text[end - 1 :]
     return text
 
 
-def _block(original: str, text: str, start: int, graph: Graph, shape: Node, word: URIRef | None, value: Node | None) -> str | None:
-    """The brackets that hold just the words of a shape without a name, and nothing else, every position where it was."""
+def _block(
+    original: str, text: str, start: int, graph: Graph, shape: Node, word: URIRef | None, value: Node | None
+) -> tuple[int, str] | None:
+    """Where the brackets begin that hold just the words of a shape without a name, and the text with only them, at its old positions."""
     words = {str(predicate) for predicate in graph.predicates() if str(predicate).startswith(str(SH))}
     known = {name.rpartition("#")[2] for name in words}
     wanted = {str(predicate).rpartition("#")[2] for predicate in graph.predicates(shape) if str(predicate) in words}
@@ -103,9 +106,9 @@ def _block(original: str, text: str, start: int, graph: Graph, shape: Node, word
     for begin, end in sorted(_spans(text)):
         own = _blanked(text[: begin + 1]) + _outer(text[begin + 1 : end - 1])
         said = {name for name in re.findall(r"(?:\b\w*:|#)(\w+)", own) if name in known}
-        if begin >= start and said == wanted and (not isinstance(path, URIRef) or _value(path).search(own)):
-            found.append(own)
-    exact = [own for own in found if word is not None and value is not None and _places(original, own, 0, word, value)[1]]
+        if begin >= start and said == wanted and (not isinstance(path, URIRef) or path == RDF.nil or _value(path).search(own)):
+            found.append((begin, own))
+    exact = [block for block in found if word is not None and value is not None and _places(original, block[1], 0, word, value)[1]]
     return next(iter([*exact, *found]), None)
 
 

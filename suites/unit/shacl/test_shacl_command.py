@@ -43,7 +43,13 @@ SIZE = "k:S sh:targetSubjectsOf k:size ; sh:property [ sh:path k:size ; "
         ("k:Kind rdfs:subClassOf rdfs:Class . k:valve a k:Kind , sh:NodeShape ; " + BORE, BARE, "d.ttl", 1, "1 results"),
         (VALVE + "sh:node k:In . k:In " + BORE, BARE, "d.ttl", 1, "1 results"),
         (VALVE + "sh:deactivated true ; " + BORE, BARE, "d.ttl", 4, "Valve: it is deactivated"),
-        (VALVE + "sh:property [ sh:path k:bore ; sh:minCount 1 ; sh:deactivated true ] .", BARE, "d.ttl", 4, "bore of Valve: it is deact"),
+        (
+            VALVE + "sh:property [ sh:path k:bore ; sh:minCount 1 ; sh:deactivated true ] .",
+            BARE,
+            "d.ttl",
+            4,
+            "urn:k:bore of urn:k:Valve: it is deact",
+        ),
         (VALVE + "sh:name 'valve' .", BARE, "d.ttl", 4, "Valve: it has no constraint"),
         ("k:Valve a sh:NodeShape ; " + BORE + OTHER, BARE, "d.ttl", 4, "Valve: it has no target"),
         (VALVE + "sh:js [ sh:jsFunctionName 'f' ] .", BARE, "d.ttl", 4, "Valve: sh:js is not evaluated"),
@@ -72,7 +78,7 @@ def test_the_table_puts_a_result_at_its_owner_with_its_severity(command: Any) ->
     data = BARE + " k:p1 a k:pipe ; k:bore 30 ."
     code, said = command(shapes, data)
     assert code == 1
-    assert "A 1 0 B 1 1 1 Warning" in said
+    assert "urn:k:A 1 0 urn:k:B 1 1 1 Warning" in said
     assert command(shapes, data, "--fail-on", "violation")[0] == 0
 
 

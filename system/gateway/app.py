@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 
 from system.assembly import Platform, assemble
-from system.gateway import problems, routes_answers, routes_graph, routes_ingest, routes_service, routes_timings, schemas
+from system.gateway import problems, routes_answers, routes_graph, routes_ingest, routes_readings, routes_service, routes_timings, schemas
 from system.gateway.auth import KeyRing
 from system.gateway.back_pressure import BackPressure, Mode, PressureSettings
 from system.gateway.middleware import BodyTooLargeError, Envelope, Metrics
@@ -47,7 +47,7 @@ def create_app(settings: Settings, platform: Platform, pressure: PressureSetting
     app.state.pressure = BackPressure(pressure, changed=functools.partial(_mode_changed, app.state.metrics))
     app.state.timings = Timings()
     app.state.readings = routes_service.Readings(platform.probes, failpoints=bool(settings.failpoints_socket or settings.seeded_file))
-    routers = [module.ROUTER for module in (routes_service, routes_ingest, routes_graph, routes_answers, routes_timings)]
+    routers = [module.ROUTER for module in (routes_service, routes_ingest, routes_readings, routes_graph, routes_answers, routes_timings)]
     for router in routers:
         app.include_router(router)
     app.state.routes = [route for router in routers for route in router.routes]

@@ -199,6 +199,28 @@ class ExtractionPage(BaseModel):
     next_after: str | None = None
 
 
+class RefusedBody(BaseModel):
+    """A candidate that became no record. ``place`` is where it stands in the source: a JSON pointer or an XPath."""
+
+    place: str
+    reason: str
+
+
+class ReadingBody(BaseModel):
+    """What was read out of one document: ``records`` by kind, how many of them the check flagged, and what was refused."""
+
+    doc_id: str
+    extractor: str
+    records: dict[str, int]
+    flagged: int
+    refused: list[RefusedBody]
+
+
+class ReadingPage(BaseModel):
+    readings: list[ReadingBody]
+    next_after: str | None = None
+
+
 class Ref(Strict):
     label: Label
     key: Key

@@ -234,6 +234,13 @@ def contract_patches() -> dict[str, Patch]:
     return _by_id(importlib.import_module("system.seeded_contract").CONTRACT)
 
 
+def relation_patches() -> dict[str, Patch]:
+    """The defects under which the relations of the layer ``e2e`` are tried, by id; empty where there are none."""
+    if importlib.util.find_spec("system.seeded_relations") is None:
+        return {}
+    return _by_id(importlib.import_module("system.seeded_relations").RELATIONS)
+
+
 def _by_id(items: Sequence[Any]) -> dict[str, Any]:
     found = {item.id: item for item in items}
     if len(found) != len(items):
@@ -243,6 +250,6 @@ def _by_id(items: Sequence[Any]) -> dict[str, Any]:
 
 def seeded_at(path: Path, process: str) -> Seeded:
     """The seeded defects of this process, switched by the file at ``path``."""
-    seeded = Seeded(path, process, defects(), {**patches(), **contract_patches()})
+    seeded = Seeded(path, process, defects(), {**patches(), **contract_patches(), **relation_patches()})
     seeded.watch()
     return seeded

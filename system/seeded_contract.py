@@ -7,48 +7,13 @@ Each keeps every documented refusal as it is, so no request of a fixed list turn
 from __future__ import annotations
 
 import contextvars
-import dataclasses
-import functools
 import importlib
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
+
+from system.seeded_patch import CodeDefect
 
 _RETRIEVAL: Final = "system.evidence.retrieval"
 _ANSWERS: Final = "system.gateway.routes_answers"
-Undo = Callable[[], None]
-Make = Callable[[Any], Any]  # from what is there to what stands in its place
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ContractDefect:
-    """``what`` a user would notice; each target ``module:name`` is replaced by what its function makes of it."""
-
-    id: str
-    what: str
-    targets: Mapping[str, Make]
-    process: Literal["gateway"] = "gateway"
-
-    @property
-    def activate(self) -> Callable[[], Undo]:
-        return self._activate
-
-    def _activate(self) -> Undo:
-        undone = [_patch(target, make) for target, make in self.targets.items()]
-
-        def undo() -> None:
-            for one in reversed(undone):
-                one()
-
-        return undo
-
-
-def _patch(target: str, make: Make) -> Undo:
-    module_name, _, name = target.partition(":")
-    module = importlib.import_module(module_name)
-    before = vars(module)[name]
-    setattr(module, name, make(before))
-    return functools.partial(setattr, module, name, before)
-
 
 _BY_YEAR: contextvars.ContextVar[bool] = contextvars.ContextVar("by_year", default=False)  # of the request at work
 
@@ -86,18 +51,18 @@ def _latin_only(old: Any) -> Any:
     return lambda text: old(text.encode("latin-1").decode("latin-1"))
 
 
-CONTRACT: Final[tuple[ContractDefect, ...]] = (
-    ContractDefect(
+CONTRACT: Final[tuple[CodeDefect, ...]] = (
+    CodeDefect(
         "fuzz: answer by year lacks a member",
         "The answer to a question limited by year does not say whether it is degraded.",
         {f"{_ANSWERS}:search_filter": _remembers_years, "system.gateway.schemas:RetrieveMeta": _meta_unchecked},
     ),
-    ContractDefect(
+    CodeDefect(
         "fuzz: largest top_k is a 500",
         "The largest number of results that the document allows is an unexpected error.",
         {f"{_ANSWERS}:Query": _bound_is_outside},
     ),
-    ContractDefect(
+    CodeDefect(
         "fuzz: query beyond Latin-1 is a 500",
         "A question with a character beyond Latin-1, a Greek letter for one, is an unexpected error.",
         {f"{_RETRIEVAL}:named_identifiers": _latin_only},

@@ -26,7 +26,7 @@ class Names:
 
     @classmethod
     def of(cls, seed: int, topic: str) -> Names:
-        return cls(random.Random(f"{seed}/{topic}"))  # noqa: S311 - names, no secrets
+        return cls(random.Random(f"{seed}/{topic}"))
 
     def word(self, ending: str = "") -> str:
         parts = [self.source.choice(FIRST), self.source.choice(MIDDLE), self.source.choice(LAST), self.source.choice(MIDDLE)]
@@ -95,7 +95,9 @@ class Trial:
         }  # fmt: skip
 
 
-def citation(pmid: str, title: str, text: str, *, revised: str = "2020-06-01", ids: Mapping[str, str] | None = None, trial: str = "") -> bytes:
+def citation(
+    pmid: str, title: str, text: str, *, revised: str = "2020-06-01", ids: Mapping[str, str] | None = None, trial: str = ""
+) -> bytes:
     """One PubMed record; ``trial`` is a registration number it names, ``ids`` further article ids by type."""
     year, month, day = revised.split("-")
     named = "".join(f'<ArticleId IdType="{kind}">{value}</ArticleId>' for kind, value in {"pubmed": pmid, **(ids or {})}.items())
@@ -109,7 +111,7 @@ def citation(pmid: str, title: str, text: str, *, revised: str = "2020-06-01", i
         '<Article PubModel="Print"><Journal><JournalIssue CitedMedium="Internet"><PubDate><Year>2020</Year></PubDate></JournalIssue>'
         f"<Title>Example Journal</Title></Journal><ArticleTitle>{title}.</ArticleTitle>"
         f'<Abstract><AbstractText Label="RESULTS" NlmCategory="RESULTS">{text}</AbstractText></Abstract><Language>eng</Language>'
-        f"{bank if trial else ''}<PublicationTypeList><PublicationType UI=\"D016449\">Randomized Controlled Trial</PublicationType>"
+        f'{bank if trial else ""}<PublicationTypeList><PublicationType UI="D016449">Randomized Controlled Trial</PublicationType>'
         "</PublicationTypeList></Article></MedlineCitation>"
         f"<PubmedData><ArticleIdList>{named}</ArticleIdList></PubmedData></PubmedArticle></PubmedArticleSet>"
     ).encode()
@@ -122,7 +124,7 @@ def article(ids: Mapping[str, str], title: str, paragraphs: Sequence[str], *, ve
         '<?xml version="1.0" encoding="UTF-8"?>\n<article article-type="research-article" xml:lang="en"><front><article-meta>'
         f'{named}<article-version article-version-type="number">{version}</article-version>'
         f"<title-group><article-title>{title}</article-title></title-group>"
-        "<pub-date pub-type=\"epub\"><day>4</day><month>5</month><year>2020</year></pub-date></article-meta></front>"
+        '<pub-date pub-type="epub"><day>4</day><month>5</month><year>2020</year></pub-date></article-meta></front>'
         f"<body><sec><title>Results</title>{''.join(f'<p>{text}</p>' for text in paragraphs)}</sec></body></article>"
     ).encode()
 
@@ -144,6 +146,7 @@ def label(set_id: str, drug: str, condition: str, dosage: Sequence[str], *, vers
         f"<component><structuredBody>{product}"
         f'<component><section><code code="34067-9" {loinc}/><title>1 INDICATIONS AND USAGE</title><text>'
         f"<paragraph>{drug.title()} is indicated for {condition} in adults.</paragraph></text></section></component>"
-        f'<component><section><code code="34068-7" {loinc}/><title>2 DOSAGE AND ADMINISTRATION</title><text>{paragraphs}</text></section></component>'
+        f'<component><section><code code="34068-7" {loinc}/><title>2 DOSAGE AND ADMINISTRATION</title>'
+        f"<text>{paragraphs}</text></section></component>"
         "</structuredBody></component></document>"
     ).encode()

@@ -24,7 +24,7 @@ COUNTED: Final = ("documents", "documents.completed", "extractions")  # one of e
 
 def older_is_gone(story: Story) -> Judged:
     """After a newer version came the older is in no answer, its value nowhere; it is readable by its id and names the newer."""
-    return agreement.total((*map(lambda key: _one_gone(story, key), story.plan.older()), _counted(story)))
+    return agreement.total([*(_one_gone(story, key) for key in story.plan.older()), _counted(story)])
 
 
 def _one_gone(story: Story, key: str) -> Judged:
@@ -67,7 +67,9 @@ def _counted(story: Story) -> Judged:
     more = {**dict.fromkeys(COUNTED, len(standing)), "superseded": len(older), "chunks": chunks, "index_rows": chunks}
     seen = story.second.counts
     wanted = {name: story.before.get(name, 0) + count for name, count in more.items()}
-    return Judged(len(wanted), tuple(f"{name}: {seen.get(name, 0)}, expected {count}" for name, count in wanted.items() if seen.get(name, 0) != count))
+    return Judged(
+        len(wanted), tuple(f"{name}: {seen.get(name, 0)}, expected {count}" for name, count in wanted.items() if seen.get(name, 0) != count)
+    )
 
 
 def study_counts_once(story: Story) -> Judged:
@@ -88,8 +90,16 @@ def study_counts_once(story: Story) -> Judged:
 
 def _forms_joined(story: Story, studies: Mapping[str, str]) -> Judged:
     """Each form stands in the study it is a form of."""
-    pairs = {"studies:form:citation": "studies:trial:0", "studies:form:article": "studies:trial:0", "studies:form:report": "studies:citation:0"}
-    wrong = [f"{form} is not of the study of {of}" for form, of in pairs.items() if studies.get(story.ids[form]) != studies.get(story.ids[of], "")]
+    pairs = {
+        "studies:form:citation": "studies:trial:0",
+        "studies:form:article": "studies:trial:0",
+        "studies:form:report": "studies:citation:0",
+    }
+    wrong = [
+        f"{form} is not of the study of {of}"
+        for form, of in pairs.items()
+        if studies.get(story.ids[form]) != studies.get(story.ids[of], "")
+    ]
     return Judged(len(pairs), tuple(wrong))
 
 
@@ -123,7 +133,9 @@ def order_does_not_matter(story: Story) -> Judged:
     for what, before, again in zip(("nodes", "edges"), story.second.graph, story.third.graph, strict=True):
         examined += len(again)
         missing, added = _difference(before, again)
-        problems += [f"{len(missing) + len(added)} {what} of the graph differ: {', '.join([*missing, *added])[:300]}"] if missing or added else []
+        problems += (
+            [f"{len(missing) + len(added)} {what} of the graph differ: {', '.join([*missing, *added])[:300]}"] if missing or added else []
+        )
     return Judged(examined, tuple(problems))
 
 
@@ -189,7 +201,9 @@ def _label_doses(story: Story, unit: str, wanted: list[tuple[float, ...]], facto
     found = sorted(_amount(*(_mg(record[name], record["unit"]) for name in ("amount", "amount_high"))) for record in records if not unknown)
     expected = [tuple(number * factor for number in amounts) for amounts in wanted]
     same = len(found) == len(expected) and all(_near(one, other) for one, other in zip(found, expected, strict=True))
-    problems = [f"{key}: no UCUM mass: {', '.join(unknown)}"] if unknown else [] if same else [f"{key}: {found} mg, stated are {expected} mg"]
+    problems = (
+        [f"{key}: no UCUM mass: {', '.join(unknown)}"] if unknown else [] if same else [f"{key}: {found} mg, stated are {expected} mg"]
+    )
     frequencies = sorted(record["frequency_per_day"] or 0 for record in records)
     problems += [] if frequencies == [1, 2] else [f"{key}: given {frequencies} times a day, not 1 and 2"]
     return Judged(len(wanted) + len(frequencies), tuple(problems))
@@ -204,7 +218,11 @@ def _pooled_by_dose(story: Story) -> Judged:
     expected = {doc_id for key, doc_id in trials.items() if not key.endswith(BARE)}
     problems = [] if groups == [expected] else [f"pooled are {sorted(map(sorted, groups))}, of one dose are {sorted(expected)}"]
     once = story.plan.amounts_mg[0][0]
-    problems += [f"the key says {group['key']['dose']}, not {once:g} mg" for group in dossier["pooled"] if not group["key"]["dose"].startswith(f"{once:g} mg")]
+    problems += [
+        f"the key says {group['key']['dose']}, not {once:g} mg"
+        for group in dossier["pooled"]
+        if not group["key"]["dose"].startswith(f"{once:g} mg")
+    ]
     return Judged(len(trials), tuple(problems))
 
 
@@ -227,7 +245,11 @@ def _plain(line: str) -> str:
 def nothing_is_left(story: Story) -> Judged:
     """After everything was taken out the platform counts what it counted before: of documents, chunks, records, graph and index."""
     names = sorted({*story.before, *story.after})
-    wrong = [f"{name}: {story.before.get(name, 0)} before, {story.after.get(name, 0)} after" for name in names if story.before.get(name, 0) != story.after.get(name, 0)]
+    wrong = [
+        f"{name}: {story.before.get(name, 0)} before, {story.after.get(name, 0)} after"
+        for name in names
+        if story.before.get(name, 0) != story.after.get(name, 0)
+    ]
     return Judged(len(names), tuple(wrong))
 
 

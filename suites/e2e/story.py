@@ -21,7 +21,11 @@ from suites.wing.api import Api, quoted
 from suites.wing.ingest import at_work
 
 KINDS = ("pico", "effects", "ae", "dose", "eligibility")
-READ = {"versions": ("effects", "dose"), "eligibility": ("eligibility",), "doses": ("dose",)}  # what is read of a topic's documents by their ids
+READ = {
+    "versions": ("effects", "dose"),
+    "eligibility": ("eligibility",),
+    "doses": ("dose",),
+}  # what is read of a topic's documents by their ids
 LIMIT_S = 120.0
 POLL_S = 0.02
 Row = Mapping[str, Any]
@@ -79,7 +83,7 @@ class Plan:
 
     def again(self) -> tuple[Sent, ...]:
         """Versions and studies, the last first."""
-        return tuple(sent for sent in reversed((*self.first, *self.second)) if sent.key.split(":")[0] in {"versions", "studies"})
+        return tuple(sent for sent in reversed((*self.first, *self.second)) if sent.key.partition(":")[0] in {"versions", "studies"})
 
     def older(self) -> tuple[str, ...]:
         """Keys of the documents of which a newer version comes."""
@@ -89,7 +93,10 @@ class Plan:
 def plan(seed: int) -> Plan:
     """The story of this seed."""
     versions, studies, lines, doses = (Names.of(seed, topic) for topic in ("versions", "studies", "eligibility", "doses"))
-    topics = {name: f"{names.word('osis')} syndrome" for name, names in (("versions", versions), ("studies", studies), ("eligibility", lines), ("doses", doses))}
+    topics = {
+        name: f"{names.word('osis')} syndrome"
+        for name, names in (("versions", versions), ("studies", studies), ("eligibility", lines), ("doses", doses))
+    }
     older, newer = _versions(versions, topics["versions"])
     seen, forms = _studies(studies, topics["studies"])
     criteria, trials = _eligibility(lines, topics["eligibility"])
@@ -106,7 +113,13 @@ def _versions(names: Names, condition: str) -> tuple[list[Sent], list[Sent]]:
         trial = Trial(nct, condition, drug, drug, f"Change in {marks['ctgov']} score", names.tenths(-40, -20), posted=posted)
         payloads = {
             "ctgov": trial.payload(),
-            "spl": label(set_id, drug, condition, [f"The recommended dose of {drug} for {marks['spl']} is {version}0 mg orally once daily."], version=version),
+            "spl": label(
+                set_id,
+                drug,
+                condition,
+                [f"The recommended dose of {drug} for {marks['spl']} is {version}0 mg orally once daily."],
+                version=version,
+            ),
             "pubmed": citation(pmid, f"{drug.title()} and {condition}", _odds(marks["pubmed"], drug, names), revised=revised),
             "jats": article({"pmc": pmc}, f"{drug.title()} in {condition}", [_odds(marks["jats"], drug, names)], version=version),
         }
@@ -116,7 +129,10 @@ def _versions(names: Names, condition: str) -> tuple[list[Sent], list[Sent]]:
 
 def _odds(event: str, drug: str, names: Names) -> str:
     value = names.source.randrange(50, 70)
-    return f"{event.title()} was less frequent with {drug} than with placebo (odds ratio 0.{value}; 95% CI 0.{value - 20} to 0.{value + 25}; p = 0.02)."
+    return (
+        f"{event.title()} was less frequent with {drug} than with placebo "
+        f"(odds ratio 0.{value}; 95% CI 0.{value - 20} to 0.{value + 25}; p = 0.02)."
+    )
 
 
 def _studies(names: Names, condition: str) -> tuple[list[Sent], list[Sent]]:
@@ -130,14 +146,32 @@ def _studies(names: Names, condition: str) -> tuple[list[Sent], list[Sent]]:
     told = [_odds(event, drug, names) for _ in range(2)]
     first = [Sent(f"studies:trial:{at}", "ctgov", trial.payload()) for at, trial in enumerate(trials)]
     first += [
-        Sent(f"studies:citation:{at}", "pubmed", citation(pmids[at], f"{drug.title()} in {condition}, report {at + 1}", text, ids={"doi": doi} if at == 0 else {}))
+        Sent(
+            f"studies:citation:{at}",
+            "pubmed",
+            citation(pmids[at], f"{drug.title()} in {condition}, report {at + 1}", text, ids={"doi": doi} if at == 0 else {}),
+        )
         for at, text in enumerate(told)
     ]
-    stated = f"The {outcome[0].lower()}{outcome[1:]} was better with {drug} than with placebo (mean difference {trials[0].value:.1f} points; 95% CI {trials[0].value - 0.6:.1f} to {trials[0].value + 0.6:.1f}; p = 0.01)."
+    value = trials[0].value
+    stated = (
+        f"The {outcome[0].lower()}{outcome[1:]} was better with {drug} than with placebo "
+        f"(mean difference {value:.1f} points; 95% CI {value - 0.6:.1f} to {value + 0.6:.1f}; p = 0.01)."
+    )
     second = [
-        Sent("studies:form:citation", "pubmed", citation(pmids[2], f"{drug.title()} for {condition}: first trial", stated, trial=numbers[0])),
-        Sent("studies:form:article", "jats", article({"pmc": f"PMC8{names.number()}", "pmid": pmids[2]}, f"{drug.title()} for {condition}: the first trial", [stated])),
-        Sent("studies:form:report", "jats", article({"pmc": f"PMC8{names.number()}", "doi": doi}, f"{drug.title()} in {condition}: the first report", [told[0]])),
+        Sent(
+            "studies:form:citation", "pubmed", citation(pmids[2], f"{drug.title()} for {condition}: first trial", stated, trial=numbers[0])
+        ),
+        Sent(
+            "studies:form:article",
+            "jats",
+            article({"pmc": f"PMC8{names.number()}", "pmid": pmids[2]}, f"{drug.title()} for {condition}: the first trial", [stated]),
+        ),
+        Sent(
+            "studies:form:report",
+            "jats",
+            article({"pmc": f"PMC8{names.number()}", "doi": doi}, f"{drug.title()} in {condition}: the first report", [told[0]]),
+        ),
     ]
     return first, second
 
@@ -155,9 +189,19 @@ def _eligibility(names: Names, condition: str) -> tuple[dict[str, Criteria], lis
             ("exclusion", "Meeting any exclusion criteria of the parent trial"),
         )
     )
-    variants = {"base": base, "negated:1": base.negated(1), "negated:3": base.negated(3), "moved:0": base.moved(0), "moved:4": base.moved(4), "moved:3": base.moved(3)}
+    variants = {
+        "base": base,
+        "negated:1": base.negated(1),
+        "negated:3": base.negated(3),
+        "moved:0": base.moved(0),
+        "moved:4": base.moved(4),
+        "moved:3": base.moved(3),
+    }
     criteria = {f"eligibility:{name}": wanted for name, wanted in variants.items()}
-    sent = [Sent(key, "ctgov", wanted.trial(f"NCT8{names.number()}", condition, drug, names.word()).payload()) for key, wanted in criteria.items()]
+    sent = [
+        Sent(key, "ctgov", wanted.trial(f"NCT8{names.number()}", condition, drug, names.word()).payload())
+        for key, wanted in criteria.items()
+    ]
     return criteria, sent
 
 
@@ -186,7 +230,11 @@ def _doses(names: Names, condition: str) -> tuple[tuple[tuple[float, float | Non
 def _unrelated(names: Names) -> Sent:
     """An article on another syndrome, another drug."""
     drug, condition = names.word("ine"), f"{names.word('osis')} syndrome"
-    return Sent("unrelated", "jats", article({"pmc": f"PMC8{names.number()}"}, f"{drug.title()} in {condition}", [_odds(names.word("ia"), drug, names)] * 2))
+    return Sent(
+        "unrelated",
+        "jats",
+        article({"pmc": f"PMC8{names.number()}"}, f"{drug.title()} in {condition}", [_odds(names.word("ia"), drug, names)] * 2),
+    )
 
 
 def _set_id(names: Names) -> str:
@@ -231,7 +279,7 @@ class Story:
 
 
 def tell(api: Api, seed: int, pause: Callable[[float], object]) -> Story:
-    """Tell the story of ``seed``; whatever happens, its documents are taken out again. ``TimeoutError`` when the platform does not settle."""
+    """Tell the story of ``seed``; its documents are taken out again, however it ends. ``TimeoutError`` when nothing settles."""
     teller = _Teller(api, plan(seed), pause)
     try:
         return teller.told()
@@ -322,8 +370,8 @@ class _Teller:
         return dataclasses.replace(look, extractions=extractions, rows=list(self.api.documents()), hits=hits)
 
     def _kept(self, key: str) -> Kept:
-        doc_id, topic = self.ids[key], key.split(":")[0]
-        records = {kind: [record for one in self.api.extractions(kind, doc_id) for record in one["records"]] for kind in READ.get(topic, ())}
+        doc_id, topic = self.ids[key], key.partition(":")[0]
+        records = {
+            kind: [record for one in self.api.extractions(kind, doc_id) for record in one["records"]] for kind in READ.get(topic, ())
+        }
         return Kept(self.api.document(doc_id), self.api.ir(doc_id)["text"], len(self.api.chunks(doc_id)), records)
-
-

@@ -25,9 +25,7 @@ def readings(
 ) -> schemas.ReadingPage:
     """What was read and what was refused, a document after the other; of an older version only where ``doc_id`` asks for it."""
     found = request.app.state.platform.ports.records.extractions(doc_id, None, after, limit)
-    return schemas.ReadingPage(
-        readings=[_reading(item) for item in found], next_after=found[-1].doc_id if len(found) == limit else None
-    )
+    return schemas.ReadingPage(readings=[_reading(item) for item in found], next_after=found[-1].doc_id if len(found) == limit else None)
 
 
 def _reading(extraction: Extraction) -> schemas.ReadingBody:

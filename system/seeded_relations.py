@@ -134,11 +134,43 @@ def _unmilled(old: Any) -> Any:
     return ucum
 
 
+def _refusals_unsaid(old: Any) -> Any:
+    return lambda extraction: old(msgspec.structs.replace(extraction, refused=()))
+
+
+def _refusals_dropped(old: Any) -> Any:
+    return lambda *given: (old(*given)[0], ())
+
+
+def _last_part_lost(old: Any) -> Any:
+    return lambda text: old(text)[:-1]
+
+
 def _one(ident: str, what: str, target: str, value: Any, process: Any = "gateway") -> CodeDefect:
     return CodeDefect(ident, what, {target: value}, process)
 
 
 RELATIONS: Final[tuple[CodeDefect, ...]] = (
+    _one(
+        "reading: refusals are not said",
+        "Nobody is told of candidates that became no record.",
+        "system.gateway.routes_readings:_reading",
+        _refusals_unsaid,
+    ),
+    _one(
+        "reading: refusals are forgotten",
+        "A candidate that becomes no record leaves no trace.",
+        "system.evidence.extraction.registry:registry_effects",
+        _refusals_dropped,
+        "both",
+    ),
+    _one(
+        "reading: the last criterion is lost",
+        "The last line of the eligibility criteria is in no document.",
+        f"{_REGISTRY}:split_criteria",
+        _last_part_lost,
+        "both",
+    ),
     _one("versions: none supersedes", "A newer version stands beside the older one, everywhere.", f"{_STEPS}:take_over", _nothing, "both"),
     _one(
         "versions: the graph keeps the older",

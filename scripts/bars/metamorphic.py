@@ -34,16 +34,16 @@ UNDONE: Mapping[str, str] = {  # relation -> the defect that is its mend undone
     "order does not matter": "order: what came last stands",
     "unrelated changes nothing": "unrelated: everything is about it",
     "doses scale with units": "doses: not in the key",
+    "reading is counted": "reading: refusals are not said",
 }
-PREFIX = {"versions": "older is gone", "studies": "study counts once", "eligibility": "only that line changes", "order": "order does not matter",
-          "unrelated": "unrelated changes nothing", "doses": "doses scale with units"}  # fmt: skip
+PREFIX: Mapping[str, str] = {name.partition(":")[0]: relation for relation, name in UNDONE.items()}  # of a defect's id
 OTHERS = {"dose-microgram-as-milligram": "doses scale with units"}  # of the defects written without sight of any check
 LEAST = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tried:
-    """A defect (none: empty), the relation that has to be red, what each relation said; ``broken``: the story could not be told."""
+    """A defect, the relation that has to be red, what each said; ``broken``: the story could not be told."""
 
     defect: str
     relation: str
@@ -91,7 +91,8 @@ def main(arguments: Sequence[str]) -> int:
     write_table(OUTPUT / ("metamorphic.md" if not given.only else "metamorphic-only.md"), tried)
     wrong = [f"{one.defect or 'no defect'}: red are {one.red or 'none'} {one.broken}" for one in tried if not one.right]
     found = sum(one.right for one in tried if one.defect)
-    figure = f"{found} of {len(chosen)} defects seen by their relation, {sum(one.right for one in tried if not one.defect)} of 2 clean stories green"
+    green = sum(one.right for one in tried if not one.defect)
+    figure = f"{found} of {len(chosen)} defects seen by their relation, {green} of 2 clean stories green"
     return result(figure, not wrong, listed(wrong))
 
 

@@ -49,30 +49,30 @@ def stated_effects(content: bytes) -> list[tuple[str, str]]:
 
 def table_cells(content: bytes) -> int:
     """td and th, and the entries of CALS rows, of every table of an article, wherever it stands."""
-    root = _root(content)
-    html = sum(1 for element in root.iter() if _local(element) in {"td", "th"})
-    return html + sum(1 for row in root.iter() if _local(row) == "row" for entry in row if _local(entry) == "entry")
+    root = root_of(content)
+    html = sum(1 for element in root.iter() if local(element) in {"td", "th"})
+    return html + sum(1 for row in root.iter() if local(row) == "row" for entry in row if local(entry) == "entry")
 
 
 def article_ids(content: bytes) -> set[str]:
     """Every identifier that an article gives itself; a PMC number with and without its letters."""
-    ids = {str(node.text).strip() for node in _root(content).iter() if _local(node) == "article-id" and node.text}
+    ids = {str(node.text).strip() for node in root_of(content).iter() if local(node) == "article-id" and node.text}
     return ids | {f"PMC{name}" for name in ids}
 
 
 def digit_runs(content: bytes) -> set[str]:
     """Every run of digits that the page of an article can show: within a text node, or over letters that only look different."""
-    root = _root(content)
+    root = root_of(content)
     line: list[str] = []
     _spell(root, line)
     names = [element.get("id", "") for element in root.iter()]  # a table without a caption is called by its id, or numbered
-    numbered = [str(number) for number, _ in enumerate((e for e in root.iter() if _local(e) == "table-wrap"), 1)]
+    numbered = [str(number) for number, _ in enumerate((e for e in root.iter() if local(e) == "table-wrap"), 1)]
     return set(re.findall(r"\d+", "\n".join(["".join(line), *names, *numbered])))
 
 
 def _spell(element: Any, line: list[str]) -> None:
     """Append an element's text; a line break stands wherever an element is no mere change of letters."""
-    edge = "" if _local(element) in LETTERS else "\n"
+    edge = "" if local(element) in LETTERS else "\n"
     line += [edge, element.text or ""]
     for child in element:
         _spell(child, line)
@@ -82,24 +82,24 @@ def _spell(element: Any, line: list[str]) -> None:
 
 def section_codes(content: bytes) -> set[str]:
     """LOINC codes of a label's sections."""
-    root = _root(content)
+    root = root_of(content)
     found: set[str] = set()
-    for section in (element for element in root.iter() if _local(element) == "section"):
+    for section in (element for element in root.iter() if local(element) == "section"):
         for child in section:
-            if _local(child) == "code" and child.get("codeSystem") == "2.16.840.1.113883.6.1" and child.get("code"):
+            if local(child) == "code" and child.get("codeSystem") == "2.16.840.1.113883.6.1" and child.get("code"):
                 found.add(str(child.get("code")))
     return found
 
 
 def pubmed_ids(content: bytes) -> list[str]:
     """PMID of every record of a set."""
-    root = _root(content)
+    root = root_of(content)
     return [str(article.findtext("MedlineCitation/PMID")) for article in root.iter("PubmedArticle")]
 
 
 def abstract_words(content: bytes) -> list[int]:
     """Words of each record's abstract."""
-    root = _root(content)
+    root = root_of(content)
     return [sum(len("".join(part.itertext()).split()) for part in article.iter("AbstractText")) for article in root.iter("PubmedArticle")]
 
 
@@ -126,10 +126,10 @@ def trial_id(content: bytes) -> str:
     return str(json.loads(content)["protocolSection"]["identificationModule"]["nctId"])
 
 
-def _root(content: bytes) -> ET.Element:
+def root_of(content: bytes) -> ET.Element:
     text = re.sub(rb"<!DOCTYPE[^\[>]*(?:\[[^\]]*\])?[^>]*>", b"", content, count=1)
     return ET.fromstring(text)
 
 
-def _local(element: Any) -> str:
+def local(element: Any) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""

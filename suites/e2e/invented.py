@@ -41,7 +41,7 @@ class Names:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trial:
-    """A registry record with one outcome measure and one analysis: a mean difference and its interval of ± ``half``."""
+    """A registry record with one outcome measure: a mean difference and its interval of ± ``half``."""
 
     nct: str
     condition: str
@@ -55,6 +55,7 @@ class Trial:
     inclusion: Sequence[str] = ("Symptoms for at least one year",)
     exclusion: Sequence[str] = ("Pregnancy or breast-feeding",)
     note: str = ""
+    unstated: int = 0  # further analyses that state no estimate: candidates that become no record
 
     def payload(self) -> bytes:
         listed = [f"* {line}" for line in self.inclusion], [f"* {line}" for line in self.exclusion]
@@ -91,7 +92,8 @@ class Trial:
             "type": "PRIMARY", "title": self.outcome, "timeFrame": self.weeks, "paramType": "MEAN", "dispersionType": "Standard Error",
             "unitOfMeasure": "points", "groups": [{"id": groups[0], "title": self.arm}, {"id": groups[1], "title": "Placebo"}],
             "denoms": [{"units": "Participants", "counts": [{"groupId": group, "value": "90"} for group in groups]}],
-            "classes": [{"categories": [{"measurements": measured}]}], "analyses": [analysis],
+            "classes": [{"categories": [{"measurements": measured}]}],
+            "analyses": [analysis, *[{**analysis, "paramValue": ""}] * self.unstated],
         }  # fmt: skip
 
 

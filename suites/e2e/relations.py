@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from suites.e2e import agreement
+from suites.e2e import agreement, reading
 from suites.e2e.agreement import SHOWN, Judged
 from suites.e2e.story import BARE, KINDS, SCALED, Criteria, Story
 
@@ -242,6 +242,24 @@ def _plain(line: str) -> str:
     return re.sub(r"\s+", " ", line).strip()
 
 
+def reading_is_counted(story: Story) -> Judged:
+    """Of each document: the records counted are those answered, each candidate is read or refused with a reason, no text is lost."""
+    told = {row["doc_id"]: row for row in story.second.readings}
+    stored: dict[str, dict[str, int]] = {}
+    for kind in KINDS:
+        for one in story.second.extractions[kind]:
+            stored.setdefault(one["doc_id"], {})[kind] = len(one["records"])
+    parts = []
+    for sent in (*story.plan.first, *story.plan.second):
+        doc_id = story.ids[sent.key]
+        if sent.key not in story.plan.older() and doc_id in told:
+            found = reading.read(told[doc_id], sent.source, sent.content, story.kept[sent.key].text)
+            lost = Judged(found.pieces, tuple(f"{doc_id}: {piece!r} stands in no text" for piece in found.lost[:SHOWN]))
+            parts += [reading.counted(found, stored.get(doc_id, {})), reading.accounted_for(found), lost]
+    missing = [sent.key for sent in story.plan.second if story.ids[sent.key] not in told]
+    return agreement.total([*parts, Judged(len(story.plan.second), tuple(f"nothing is said of {key}" for key in missing))])
+
+
 def nothing_is_left(story: Story) -> Judged:
     """After everything was taken out the platform counts what it counted before: of documents, chunks, records, graph and index."""
     names = sorted({*story.before, *story.after})
@@ -260,5 +278,6 @@ RELATIONS: Final = {
     "order does not matter": order_does_not_matter,
     "unrelated changes nothing": unrelated_changes_nothing,
     "doses scale with units": doses_scale_with_units,
+    "reading is counted": reading_is_counted,
     "nothing is left": nothing_is_left,
 }

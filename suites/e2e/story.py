@@ -53,7 +53,7 @@ class Criteria:
 
     def trial(self, nct: str, condition: str, drug: str, note: str) -> Trial:
         sides = [tuple(line for side, line in self.lines if side == wanted) for wanted in ("inclusion", "exclusion")]
-        return Trial(nct, condition, drug, drug, "Pain", -1.0, inclusion=sides[0], exclusion=sides[1], note=note)
+        return Trial(nct, condition, drug, drug, "Pain", -1.0, inclusion=sides[0], exclusion=sides[1], note=note, unstated=2)
 
     def negated(self, place: int) -> Criteria:
         side, line = self.lines[place]
@@ -249,6 +249,7 @@ class Look:
     counts: Mapping[str, int]
     graph: tuple[Sequence[Row], Sequence[Row]] = ((), ())
     extractions: Mapping[str, Sequence[Row]] = dataclasses.field(default_factory=dict)  # by kind, of every document that answers
+    readings: Sequence[Row] = ()  # of every document that answers: what was read of it and what was refused
     rows: Sequence[Row] = ()
     hits: Mapping[str, Sequence[Row]] = dataclasses.field(default_factory=dict)  # of a question about each older version, by key
 
@@ -367,7 +368,9 @@ class _Teller:
         asked = {sent.key: f"{self.plan.topics['versions']} {sent.mark}" for sent in self.plan.first if sent.mark}
         hits = {key: self.api.post("/v1/retrieve", {"query": query, "top_k": 50})["results"] for key, query in asked.items()}
         extractions = {kind: list(self.api.extractions(kind)) for kind in KINDS}
-        return dataclasses.replace(look, extractions=extractions, rows=list(self.api.documents()), hits=hits)
+        return dataclasses.replace(
+            look, extractions=extractions, rows=list(self.api.documents()), readings=list(self.api.readings()), hits=hits
+        )
 
     def _kept(self, key: str) -> Kept:
         doc_id, topic = self.ids[key], key.partition(":")[0]

@@ -76,6 +76,14 @@ class Api:
                 return
             after = page["next_after"]
 
+    def readings(self) -> Iterator[Mapping[str, Any]]:
+        """What was read and refused of each document that stands."""
+        after: str | None = ""
+        while after is not None:
+            page = self.get("/v1/readings", after=after, limit=100)
+            yield from page["readings"]
+            after = page["next_after"]
+
     def graph(self) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
         """All stored nodes and edges."""
         nodes: list[Mapping[str, Any]] = []

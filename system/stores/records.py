@@ -91,7 +91,12 @@ class PostgresRecords(Generic[ChunkT, ExtractionT]):
         return self._run(lambda c: records_queue.submission(c, submission_id))
 
     def job(self, job_id: str) -> JobView | None:
-        return self._run(lambda c: records_queue.job_view(c, job_id))
+        def work(connection: Connection) -> JobView | None:
+            # One snapshot: a payload split between two statements would make a job that is completed and has no documents.
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return records_queue.job_view(connection, job_id)
+
+        return self._run(work)
 
     def consumed(self, event_id: str, consumer: str) -> bool:
         return self._run(lambda c: records_queue.consumed(c, event_id, consumer))

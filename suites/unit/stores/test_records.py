@@ -6,6 +6,7 @@ import concurrent.futures
 import os
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from system.platform.errors import BadInput, Conflict, IllegalTransition, NotFou
 from system.platform.ports import GraphBatch, GraphEdge, GraphNode, NodeRef, OutboxEvent, Transition
 from system.platform.record_types import IdempotencyKey, Job, NewDeadLetter, NewDocument, Submission
 from system.platform.settings import Settings
+from system.stores import records_queue
 from system.stores.records import PostgresRecords
 
 Store = PostgresRecords[Chunk, Extraction]
@@ -84,6 +86,23 @@ def test_a_second_job_shares_a_known_document(records: Store) -> None:
     assert view is not None
     assert [(one.doc_id, one.state) for one in view.documents] == [(DOC, "pending")]
     assert len(records.history(DOC)) == 1
+
+
+def test_a_job_is_seen_at_one_moment(records: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A payload that is split while its job is read is not split yet: the job is never completed without its documents."""
+    submit(records)
+    state = records_queue._job_state
+
+    def split_first(*given: Any) -> str:
+        monkeypatch.setattr(records_queue, "_job_state", state)
+        records.create_documents("s1", [NewDocument(DOC, "ctgov", "N", "raw/x", "job-s1")], [], "received:s1")
+        return state(*given)
+
+    monkeypatch.setattr(records_queue, "_job_state", split_first)
+    seen, after = records.job("job-s1"), records.job("job-s1")
+    assert seen is not None
+    assert after is not None
+    assert [(seen.state, len(seen.documents)), (after.state, len(after.documents))] == [("accepted", 0), ("running", 1)]
 
 
 def test_an_unsplittable_payload_is_one_failed_document(records: Store) -> None:

@@ -192,7 +192,7 @@ BARS: tuple[Bar, ...] = (
     Bar(
         "metamorphic",
         "metamorphic relations of the platform",
-        "7 relations (newer version, second form of a study, eligibility line, order of arrival, unrelated document, unit of a dose, what was "
+        "7 relations (newer version, second form, eligibility line, order of arrival, unrelated document, unit of a dose, what was "
         "read and refused): green twice; each red with its mend undone and with >= 2 further planted defects",
         _script("metamorphic"),
         560,

@@ -24,19 +24,20 @@ COUNTED: Final = ("documents", "documents.completed", "extractions")  # one of e
 
 def older_is_gone(story: Story) -> Judged:
     """After a newer version came the older is in no answer, its value nowhere; it is readable by its id and names the newer."""
-    return agreement.total([*(_one_gone(story, key) for key in story.plan.older()), _counted(story)])
+    everywhere = {name: json.dumps(seen, ensure_ascii=False).casefold() for name, seen in _places(story)}
+    return agreement.total([*(_one_gone(story, key, everywhere) for key in story.plan.older()), _counted(story)])
 
 
-def _one_gone(story: Story, key: str) -> Judged:
+def _one_gone(story: Story, key: str, everywhere: Mapping[str, str]) -> Judged:
     old, new = story.ids[key], story.ids[_newer(key)]
     marks = {sent.key: sent.mark for sent in (*story.plan.first, *story.plan.second)}
     mark, later = marks[key].casefold(), marks[_newer(key)].casefold()
     problems = []
-    places = dict(_places(story, key))
+    places = {**everywhere, "answer to a question about the older value": json.dumps(story.second.hits[key]).casefold()}
     for name, text in places.items():
-        problems += [f"{name} still holds {old}"] if old in text else []
-        problems += [f"{name} still holds the older value of {key}"] if mark in text.casefold() else []
-        problems += [f"{name} does not hold {new}"] if new not in text else []
+        problems += [f"{name} still holds {old}"] if old.casefold() in text else []
+        problems += [f"{name} still holds the older value of {key}"] if mark in text else []
+        problems += [f"{name} does not hold {new}"] if new.casefold() not in text else []
     kept, stands = story.kept[key], story.kept[_newer(key)]
     problems += [f"{old} is superseded by {kept.row['superseded_by']}, not by {new}"] if kept.row["superseded_by"] != new else []
     problems += [f"{new} is superseded by {stands.row['superseded_by']}"] if stands.row["superseded_by"] else []
@@ -45,14 +46,14 @@ def _one_gone(story: Story, key: str) -> Judged:
     return Judged(len(places) + 4, tuple(problems))
 
 
-def _places(story: Story, key: str) -> Iterator[tuple[str, str]]:
-    """Everything that answers, as text."""
+def _places(story: Story) -> Iterator[tuple[str, Any]]:
+    """Everything that answers."""
     look = story.second
-    yield "dossier", json.dumps(look.dossiers["versions"])
-    yield "answer to a question about the older value", json.dumps(look.hits[key])
-    yield "graph", json.dumps(look.graph)
-    yield "extractions", json.dumps([look.extractions[kind] for kind in KINDS])
-    yield "list of documents", json.dumps(look.rows)
+    yield "dossier", look.dossiers["versions"]
+    yield "graph", look.graph
+    yield "extractions", [look.extractions[kind] for kind in KINDS]
+    yield "readings", look.readings
+    yield "list of documents", look.rows
 
 
 def _newer(key: str) -> str:

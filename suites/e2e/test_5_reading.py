@@ -14,7 +14,7 @@ from suites.e2e import agreement, independent, reading
 from suites.wing.api import Api
 from suites.wing.corpus import Corpus, Payload
 
-LOST_MAX_PERCENT = 5.0  # of a document's pieces of text: captions such as "Click here for file" stand in no document
+LOST_MAX_PERCENT = 1.0  # of a document's pieces of text
 NOTE = (
     "Records by kind as stored; refused are candidates that became no record. Pieces of text are counted in the source, by another reader."
 )

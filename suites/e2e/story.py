@@ -26,7 +26,7 @@ READ = {
     "eligibility": ("eligibility",),
     "doses": ("dose",),
 }  # what is read of a topic's documents by their ids
-LIMIT_S = 120.0
+LIMIT_S = 240.0
 POLL_S = 0.02
 Row = Mapping[str, Any]
 

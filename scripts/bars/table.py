@@ -195,7 +195,7 @@ BARS: tuple[Bar, ...] = (
         "7 relations (newer version, second form, eligibility line, order of arrival, unrelated document, unit of a dose, what was "
         "read and refused): green twice; each red with its mend undone and with >= 2 further planted defects",
         _script("metamorphic"),
-        560,
+        700,
     ),
     Bar("layer_defects", "detection", "each seeded defect is found by the very checks of its layer", _script("layer_defects"), 350),
     Bar("clean_runs", "detection: false alarms", "0 false alarms in 100 reduced clean runs", _script("clean_runs"), 3600),

@@ -42,18 +42,25 @@ def read(api: Api, corpus: Corpus, journal: Emitter) -> Mapping[str, reading.Rea
 
 
 def _by_document(corpus: Corpus) -> list[tuple[str, Payload]]:
-    """Payloads by what tells their documents: the hash of the bytes, or of a set of records each one's number."""
-    single = [(hashlib.sha256(payload.content).hexdigest()[:12], payload) for payload in corpus.payloads if payload.source != "pubmed"]
-    sets = [payload for payload in corpus.payloads if payload.source == "pubmed"]
-    return [*single, *((f"pubmed:{number}", payload) for payload in sets for number in independent.pubmed_ids(payload.content))]
+    """Payloads by what tells their documents: numbers of the registry and of citations, else the hash of the bytes."""
+    return [(key, payload) for payload in corpus.payloads for key in _keys(payload)]
+
+
+def _keys(payload: Payload) -> list[str]:
+    if payload.source == "ctgov":
+        return [f"ctgov:{independent.trial_id(payload.content)}"]
+    if payload.source == "pubmed":
+        return [f"pubmed:{number}" for number in independent.pubmed_ids(payload.content)]
+    return [hashlib.sha256(payload.content).hexdigest()[:12]]
 
 
 def _key(doc_id: str) -> str:
-    return doc_id.partition("#")[0] if doc_id.startswith("pubmed:") else doc_id.rpartition(":")[2]
+    return doc_id.partition("#")[0] if doc_id.startswith(("ctgov:", "pubmed:")) else doc_id.rpartition(":")[2]
 
 
-def test_every_document_says_what_was_read_of_it(read: Mapping[str, reading.Read], api: Api, examined) -> None:
-    """Each document of the corpus that stands has its counts, and they are those of the records that are answered."""
+def test_every_document_says_what_was_read_of_it(read: Mapping[str, reading.Read], api: Api, corpus: Corpus, examined) -> None:
+    """Each document of the corpus has its counts, and they are those of the records that are answered."""
+    assert {key for key, _ in _by_document(corpus)} - {_key(doc_id) for doc_id in read} == set()
     stored: dict[str, dict[str, int]] = defaultdict(dict)
     for kind in reading.KINDS:
         for extraction in api.extractions(kind):

@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from system.evidence.ir import Document, Source
+from system.evidence.sources.dois import work_and_version
 from system.evidence.sources.registrations import SCHEMES as REGISTRIES
 from system.evidence.sources.registrations import normal_registration
 
@@ -23,9 +24,6 @@ Identifier = tuple[str, str]  # (scheme, value in its normal form)
 _T = TypeVar("_T", bound=Hashable)
 
 _DOI_PREFIX = re.compile(r"^(?:(?:https?:)?//)?(?:(?:dx|www)\.)?doi\.org/|^(?:info:)?doi[:/]\s*", re.IGNORECASE)
-# Versions of one work: "/v2", ".v2"; preprint servers and journals with open review write them in ways of their own.
-_DOI_VERSION = re.compile(r"[/.]v\d+$")
-_DOI_VERSIONED = re.compile(r"^(10\.1101/[\d.]+?)v\d+$|^(10\.(?:12688|7554|15252)/[a-z][a-z0-9]*\.\d+)\.\d+$")
 _SYNTHESIS_TYPE = re.compile(r"review|meta-?\s?analysis|guideline", re.IGNORECASE)
 _SYNTHESIS_TITLE = re.compile(
     r"\b(?:systematic(?:ally)?\s+review|meta[\s-]?analys[ei]s|pooled\s+analys[ei]s|umbrella\s+review)\b", re.IGNORECASE
@@ -54,6 +52,8 @@ class Crosswalk(msgspec.Struct, frozen=True):
 
     def covered(self, study: Study) -> tuple[str, ...]:
         """What ``study`` reports beside itself: keys of studies here, else registration numbers, each as one name."""
+        if not study.covers:
+            return ()
         keys = {identifier: other.key for other in self.studies for identifier in other.identifiers}
         return tuple(sorted({keys.get(identifier, _name(identifier)) for identifier in study.covers} - {study.key}))
 
@@ -147,8 +147,7 @@ def normal_identifier(scheme: str, value: str) -> str:
     """One form of a publication id: DOIs in lower case without address and version, ``PMC123``, ``123``; "" where it is none."""
     plain = "".join(value.split())
     if scheme == "doi":
-        doi = _DOI_PREFIX.sub("", plain).lower().rstrip(".,;)")
-        doi = _DOI_VERSIONED.sub(lambda match: match[1] or match[2], _DOI_VERSION.sub("", doi))
+        doi, _ = work_and_version(_DOI_PREFIX.sub("", plain).rstrip(".,;)"))
         return doi if doi.startswith("10.") else ""
     found = re.fullmatch(
         r"(?:pmc(?:id)?:?)?(?:pmc)?0*(\d+)(?:\.\d+)?" if scheme == "pmcid" else r"(?:pmid:?)?0*(\d+)(?:\.\d+)?", plain, re.IGNORECASE

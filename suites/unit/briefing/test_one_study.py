@@ -116,6 +116,8 @@ SAME: dict[str, tuple[Given, ...]] = {
     "doi with prefix": (pubmed("1", doi="doi:10.5555/abc"), jats(doi="10.5555/abc")),
     "versions of a preprint": (jats(doi="10.1101/2020.01.02.123v1"), jats(doi="10.1101/2020.01.02.123v3")),
     "versions with a stroke": (jats(doi="10.21203/rs.3.rs-77/v1"), jats(doi="10.21203/rs.3.rs-77/v2")),
+    "versions of an archive's preprint": (jats(doi="10.48550/arXiv.2301.00077v1"), jats(doi="10.48550/arXiv.2301.00077v4")),
+    "open review versions of a funder": (jats(doi="10.3310/nihropenres.77.1"), jats(doi="10.3310/nihropenres.77.2")),
     "open review versions": (jats(doi="10.12688/f1000research.77.1"), jats(doi="10.12688/f1000research.77.2")),
     "pmc without prefix": (pubmed("1", pmc="PMC77"), jats(pmc="77")),
     "pmc with version": (pubmed("1", pmc="PMC77.2"), jats(pmc="PMC77")),
@@ -159,6 +161,8 @@ DIFFERENT: dict[str, tuple[Given, ...]] = {
     "letter with an id of its own": (pubmed("1", doi="10.5555/a"), pubmed("2", doi="10.5555/b", kind="Letter")),
     "another trial": (registry("NCT00000071"), registry("NCT00000072")),
     "longer numbers": (pubmed("12"), pubmed("123"), pubmed("1")),
+    "volumes that look like versions": (jats(doi="10.5555/annals.v12"), jats(doi="10.5555/annals.v13")),
+    "numbers behind a year": (jats(doi="10.15252/embx.2019.77"), jats(doi="10.15252/embx.2019.78")),
     "longer dois": (jats(doi="10.5555/abc"), jats(doi="10.5555/abc.2"), jats(doi="10.5555/abcd")),
 }  # fmt: skip
 

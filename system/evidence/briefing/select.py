@@ -87,9 +87,9 @@ def study_entries(evidence: Evidence, numbers: Mapping[str, int]) -> Iterator[St
     by_id = {study.document.doc_id: study.document for study in evidence.studies}
     for study in evidence.crosswalk.studies:
         shown = [doc_id for doc_id in study.documents if doc_id in by_id]
+        own = {doc_id: frozenset(identifiers_of(by_id[doc_id])) for doc_id in shown}
         documents = sorted(
-            StudyDocument(numbers[doc_id], doc_id, tuple(i for i in study.identifiers if i in identifiers_of(by_id[doc_id])))
-            for doc_id in shown
+            StudyDocument(numbers[doc_id], doc_id, tuple(i for i in study.identifiers if i in own[doc_id])) for doc_id in shown
         )
         if documents:
             yield StudyEntry(study.key, tuple(documents), study.shared)

@@ -23,6 +23,7 @@ import msgspec
 
 from system.evidence.ir import Source
 from system.evidence.sources import jats_front, pubmed, spl
+from system.evidence.sources.dois import work_and_version
 from system.evidence.sources.xml import Element, attribute, descendants, first, local
 from system.platform.errors import PlatformError
 from system.platform.lineage import Lineage
@@ -30,13 +31,6 @@ from system.platform.lineage import Lineage
 _ISO: Final = re.compile(r"[12]\d{3}(?:-\d{2}(?:-\d{2})?)?")
 _NUMBER: Final = re.compile(r"v?\.?\s*(\d{1,9}(?:\.\d{1,9}){0,3})", re.IGNORECASE)
 _PMC: Final = re.compile(r"(PMC\d+)\.(\d{1,4})", re.IGNORECASE)
-# Preprint servers and publishers of versioned articles put the version behind the DOI of the work; elsewhere a v12 may be a volume.
-_DOI: Final = re.compile(
-    r"(?P<slash>10\.\d{4,9}/.+?)/v(?P<v1>\d{1,3})"
-    r"|(?P<server>10\.(?:1101|20944|26434|31219|31234|48550|6084)/.+?)[._-]?v(?P<v2>\d{1,3})"
-    r"|(?P<open>10\.(?:12688|3310|21956)/[a-z0-9]+\.\d+|10\.7554/elife\.\d+)\.(?P<v3>\d{1,3})",
-    re.IGNORECASE,
-)
 _STAGES: Final[Mapping[str, int]] = {  # NISO RP-8: journal article versions
     "ao": 1, "author's original": 1, "preprint": 1,
     "smur": 2, "submitted manuscript under review": 2,
@@ -156,10 +150,7 @@ def _versionless(identifier: str) -> tuple[str, str]:
     """An id without the version behind it, and that version ("" where there is none)."""
     if found := _PMC.fullmatch(identifier):
         return found[1], found[2]
-    if found := _DOI.fullmatch(identifier):
-        work = found["slash"] or found["server"] or found["open"]
-        return work.lower(), found["v1"] or found["v2"] or found["v3"]
-    return identifier.lower() if identifier.startswith("10.") else identifier, ""
+    return work_and_version(identifier) if identifier.startswith("10.") else (identifier, "")
 
 
 def _padded(number: str) -> str:

@@ -174,6 +174,13 @@ FLOODS = {
     "cells": b"<table-wrap><table><tr>" + b"<td>1</td>" * 50_000 + b"</tr></table></table-wrap>",
     "long-titles": (b"<sec><title>" + b"tt" * 10_000 + b"</title>") * 90 + b"<p>b</p>" * 300 + b"</sec>" * 90,
     "tex": b"<p><inline-formula><tex-math>" + b"\\begin{document}" * 50_000 + b"</tex-math></inline-formula></p>",
+    "nested-fractions": b"<p><inline-formula><math>"
+    + b"<mfrac><mn>1</mn>" * 60
+    + b"<mrow>"
+    + b"<msup><mi>x</mi><mn>2</mn></msup>" * 15_000
+    + b"</mrow>"
+    + b"</mfrac>" * 60
+    + b"</math></inline-formula></p>",
     "no-sentence-end": b"<p>" + b"A. " * 200_000 + b"</p>",
     "one-word": b"<p>" + b"x" * 1_000_000 + b"</p>",
     "brackets": b"<p>" + b".)" * 200_000 + b"</p>",

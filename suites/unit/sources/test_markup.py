@@ -51,6 +51,7 @@ SEVEN, FOUR, TEN = "<mn>7</mn>", "<mn>4</mn>", "<mn>10</mn>"
         (f"<mfrac>{SEVEN}{FOUR}</mfrac>", "7/4"),
         (f"<mn>2</mn><mfrac>{SEVEN}{FOUR}</mfrac><mn>9</mn>", "2 7/4 9"),
         (f"<mfrac><mrow>{SEVEN}<mo>+</mo>{FOUR}</mrow><mn>9</mn></mfrac>", "(7+4)/9"),
+        ("<mfrac><mrow><mo>(</mo><mi>a</mi><mo>)</mo><mo>+</mo><mo>(</mo><mi>b</mi><mo>)</mo></mrow><mn>9</mn></mfrac>", "((a)+(b))/9"),
         (f"<msqrt>{SEVEN}</msqrt>{FOUR}", "√7 4"),
         (f"<mroot>{SEVEN}{FOUR}</mroot>{TEN}", "√[4]7 10"),
         (f"<msub>{TEN}{SEVEN}</msub>{FOUR}", "10_7 4"),

@@ -17,8 +17,11 @@ def readable(document: Document) -> str:
     if not separators and not levels:
         return document.text
     text = list(document.text)
-    for entry in levels:
-        text[entry.start : entry.end] = [HIDDEN if c.isdecimal() else c for c in text[entry.start : entry.end]]
+    done = 0
+    for entry in sorted(levels, key=lambda entry: entry.start):  # pieces lie inside each other: each character is looked at once
+        start = max(entry.start, done)
+        text[start : entry.end] = [HIDDEN if c.isdecimal() else c for c in text[start : entry.end]]
+        done = max(done, entry.end)
     for entry in separators:
         around = text[entry.start - 1 : entry.start] + text[entry.end : entry.end + 1]
         if all(c.isdecimal() or c in ".,·∙-−–+" or c == HIDDEN for c in around):

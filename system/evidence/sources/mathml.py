@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from system.evidence.sources.formula import grouped, is_seen
 from system.evidence.sources.levels import APART, END, INSERTED, LEVEL, Marked, text_of
 from system.evidence.sources.xml import Element, attribute, local
 
@@ -16,6 +17,7 @@ _TOKENS = frozenset({"mi", "mn", "mo", "mtext", "ms"})
 _ROWS = frozenset({"math", "mrow", "mstyle", "mpadded", "merror", "menclose", "mscarry", "msrow", "mtd"})
 _INVISIBLE = str.maketrans(dict.fromkeys("\u2061\u2062\u2063\u2064", APART))
 _ACCENTS = frozenset("¯‾^~˜ˆˇ˘˙¨→←↔⃗´`_̲-−–.·∙⏞⏟⏜⏝︷︸")
+_ACCENT_MAX = 40  # characters with marks: an accent is one character
 
 
 def math_text(element: Element) -> Marked:
@@ -73,23 +75,11 @@ def _kids(element: Element) -> list[str]:
 
 
 def _level(text: str) -> str:
-    return f"{APART}{LEVEL}{text}{END}{APART}" if _shown(text) else APART
+    return f"{APART}{LEVEL}{text}{END}{APART}" if is_seen(text) else APART
 
 
 def _script(text: str, sign: str) -> str:
-    return f"{INSERTED}{sign}{LEVEL}{_grouped(text)}{END}{APART}" if _shown(text) else APART
-
-
-def _shown(text: str) -> str:
-    return text_of(Marked(text))
-
-
-def _grouped(text: str) -> str:
-    """What is more than one name or number is set in brackets, so that the line reads as the page does."""
-    shown = _shown(text)
-    body = shown[1:] if shown[:1] in ("-", "−", "–", "+") else shown
-    simple = body.replace(".", "").replace("·", "").isalnum() or len(body) <= 1 or (body[0], body[-1]) in (("(", ")"), ("[", "]"))
-    return text if simple else f"{INSERTED}({text}{INSERTED})"
+    return f"{INSERTED}{sign}{LEVEL}{grouped(text)}{END}{APART}" if is_seen(text) else APART
 
 
 def _scripted(under: str, over: str) -> Callable[[Element], str]:
@@ -104,9 +94,9 @@ def _scripted(under: str, over: str) -> Callable[[Element], str]:
 
 
 def _attached(text: str, sign: str) -> str:
-    shown = _shown(text)
-    accent = sign in ("_", "^") and bool(shown) and all(c in _ACCENTS for c in shown)
-    return f"{text}{APART}" if accent and len(shown) == 1 and shown not in "-−–" else _script(text, sign)
+    shown = text_of(Marked(text)) if len(text) <= _ACCENT_MAX else ""
+    accent = sign in ("_", "^") and len(shown) == 1 and shown in _ACCENTS and shown not in "-−–"
+    return f"{text}{APART}" if accent else _script(text, sign)
 
 
 def _multi(element: Element) -> str:
@@ -124,7 +114,7 @@ def _pairs(nodes: list[Element]) -> str:
 def _fraction(element: Element) -> str:
     upper, lower = [*_kids(element), "", ""][:2]
     sign = f"{INSERTED};" if attribute(element, "linethickness").strip().startswith("0") else f"{INSERTED}/"
-    return _level(f"{_grouped(upper)}{sign}{_grouped(lower)}")
+    return _level(f"{grouped(upper)}{sign}{grouped(lower)}")
 
 
 def _root(element: Element) -> str:
@@ -133,11 +123,11 @@ def _root(element: Element) -> str:
 
 def _nth_root(element: Element) -> str:
     body, index = [*_kids(element), "", ""][:2]
-    return _radical(body, f"{INSERTED}[{index}{INSERTED}]" if _shown(index) else "")
+    return _radical(body, f"{INSERTED}[{index}{INSERTED}]" if is_seen(index) else "")
 
 
 def _radical(body: str, index: str) -> str:
-    return f"{APART}{LEVEL}{INSERTED}√{index}{_grouped(body)}{END}{APART}"
+    return f"{APART}{LEVEL}{INSERTED}√{index}{grouped(body)}{END}{APART}"
 
 
 def _table(element: Element) -> str:

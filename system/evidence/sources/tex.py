@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from system.evidence.sources.levels import APART, END, INSERTED, LEVEL, Marked, text_of
+from system.evidence.sources.formula import grouped
+from system.evidence.sources.levels import APART, END, INSERTED, LEVEL, Marked
 
 _BEGIN, _END = r"\begin{document}", r"\end{document}"
 _TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|[{}^_&~\[\]]|\s+|[^\\{}^_&~\[\]\s]", re.DOTALL)
@@ -70,13 +71,13 @@ class _Reader:
         if sign == "{" and self.depth < MAX_GROUPS:
             return self._group("}")
         if sign in ("^", "_"):
-            return f"{INSERTED}{sign}{LEVEL}{_grouped(self._argument())}{END}{APART}"
+            return f"{INSERTED}{sign}{LEVEL}{grouped(self._argument())}{END}{APART}"
         if sign in _FRACTIONS or sign in _BINOMIALS:
-            upper, lower = _grouped(self._argument()), _grouped(self._argument())
+            upper, lower = grouped(self._argument()), grouped(self._argument())
             return f"{APART}{LEVEL}{upper}{INSERTED}{';' if sign in _BINOMIALS else '/'}{lower}{END}{APART}"
         if sign == r"\sqrt":
             index = self._index()
-            return f"{APART}{LEVEL}{INSERTED}√{index}{_grouped(self._argument())}{END}{APART}"
+            return f"{APART}{LEVEL}{INSERTED}√{index}{grouped(self._argument())}{END}{APART}"
         return self._plain(sign)
 
     def _plain(self, sign: str) -> str:
@@ -120,9 +121,3 @@ class _Reader:
             return ""
         self.place += 1
         return f"{INSERTED}[{self._group(']')}{INSERTED}]"
-
-
-def _grouped(text: str) -> str:
-    shown = text_of(Marked(text))
-    body = shown[1:] if shown[:1] in ("-", "−", "+") else shown
-    return text if len(body) <= 1 or body.replace(".", "").isalnum() else f"{INSERTED}({text}{INSERTED})"

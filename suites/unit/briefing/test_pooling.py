@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from system.evidence.briefing import pooling
+from system.evidence.briefing.comparability import Setting, setting_of
 from system.evidence.briefing.conflicts import conflicts, disagree
 from system.evidence.briefing.pooling import StudyEffect, estimate, normal_name, pool
 from system.evidence.records import Check, CheckStatus, Effect, EffectType
@@ -146,3 +148,18 @@ def test_a_flagged_effect_makes_no_conflict(shelf: Shelf) -> None:
 def test_names_are_compared_without_noise(one: str, other: str, *, same: bool) -> None:
     """Articles, groups and strengths do not matter; what makes another outcome does."""
     assert (normal_name(one) == normal_name(other)) is same
+
+
+def test_the_circumstances_of_an_effect_are_read_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pooling and looking for conflicts ask for the same key, which costs milliseconds an effect."""
+    read: list[str] = []
+
+    def counted(effect: Effect, condition: str = "") -> Setting:
+        read.append(effect.record_id)
+        return setting_of(effect, condition)
+
+    monkeypatch.setattr(pooling, "setting_of", counted)
+    effects = [StudyEffect(f"S{i}", shelf.put(f"s{i}").effect(0.8, 0.7, 0.92)) for i in range(3)]
+    pool(effects)
+    conflicts(effects)
+    assert read == [effect.effect.record_id for effect in effects]

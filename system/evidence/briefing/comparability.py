@@ -45,10 +45,6 @@ class Setting(msgspec.Struct, frozen=True, order=True):
     population: str = NOT_STATED
     adjustment: str = NOT_STATED
 
-    def clear(self) -> bool:
-        """Whether every circumstance is known to be stated or not."""
-        return UNCLEAR not in (self.time_point, self.dose, self.population, self.adjustment)
-
 
 def setting_of(effect: Effect, condition: str = "") -> Setting:
     """The effect's circumstances; ``condition`` is what all studies of the topic have in common."""

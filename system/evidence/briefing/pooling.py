@@ -7,6 +7,7 @@ that are themselves made of other studies, are never pooled.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections import defaultdict
@@ -40,7 +41,7 @@ _STRENGTH = re.compile(
 )
 
 
-class StudyEffect(msgspec.Struct, frozen=True):
+class StudyEffect(msgspec.Struct, frozen=True, dict=True):  # dict: for the cached property
     """An effect with the study it belongs to: a trial's registry record, its articles and their versions are one study."""
 
     study: str
@@ -49,6 +50,11 @@ class StudyEffect(msgspec.Struct, frozen=True):
     condition: str = ""  # the topic's condition: it sets no study's participants apart
     covers: tuple[str, ...] = ()  # further studies whose participants this one reports (an article on several trials)
     synthesis: bool = False  # a review or meta-analysis: its effect is made of other studies
+
+    @functools.cached_property
+    def key(self) -> PoolingKey | None:
+        """What it may be combined with; None where it is combined with nothing. Read from long quotes, so only once."""
+        return _key(self)
 
 
 def normal_name(text: str) -> str:
@@ -68,7 +74,7 @@ def groups(effects: Iterable[StudyEffect]) -> Mapping[PoolingKey, tuple[StudyEff
 def _by_key(effects: Iterable[StudyEffect]) -> Mapping[PoolingKey, tuple[StudyEffect, ...]]:
     found: dict[PoolingKey, dict[str, StudyEffect]] = defaultdict(dict)
     for candidate in effects:
-        key = _key(candidate)
+        key = candidate.key
         if key is None:
             continue
         present = found[key].get(candidate.study)

@@ -26,9 +26,9 @@ def split_submission(event: OutboxEvent, ports: Ports) -> Outcome:
         raw_name = f"raw/{hashlib.sha256(item.raw).hexdigest()}"
         ports.objects.put(raw_name, item.raw)
         put[raw_name] = item.raw
-        row = _new_row(source, item, raw_name, submission.job_id) if isinstance(item, SplitItem) else None
-        if row is None:
-            assert not isinstance(item, SplitItem)
+        if isinstance(item, SplitItem):
+            row = _new_row(source, item, raw_name, submission.job_id)
+        else:
             row = _failed_row(source, item.raw, item.reason, raw_name, submission.job_id)
         rows.setdefault(row.doc_id, row)
     events = [document_event("document.created", row.doc_id, 1) for row in rows.values() if row.reason is None]

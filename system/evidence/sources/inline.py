@@ -124,9 +124,10 @@ class Inline:
         """The mark of an element whose text stands off the line or in a citation, "" for any other."""
         if name in self.references:
             return NOTED if any(local(inner) in _RAISED for inner in child) else CITED
-        if name in _RAISED or _styled(child) == "sup":
+        style = _styled(child)
+        if name in _RAISED or style == "sup":
             return NOTED if any(local(inner) in self.references for inner in child) else RAISED
-        return LOWERED if name in _LOWERED or _styled(child) == "sub" else ""
+        return LOWERED if name in _LOWERED or style == "sub" else ""
 
     def _formula(self, element: Element, out: list[str]) -> None:
         """One presentation of a formula: MathML, else its words, else its TeX, else what it holds; beside it the formula's own text."""

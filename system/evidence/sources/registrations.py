@@ -29,6 +29,7 @@ _REGISTRIES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 SCHEMES = frozenset(scheme for scheme, _ in _REGISTRIES)
+_POSSIBLE = re.compile(r"\d{5}|NTR|U1111|SLCTR|RBR", re.IGNORECASE)  # stands in every number: most sentences hold none
 # A number in such a sentence is that of a trial which the text compares itself with, not its own.
 _OTHERS = re.compile(
     r"\b(?:unlike|in\s+contrast|contrary\s+to|similar(?:ly)?\s+to|consistent\s+with|previous(?:ly)?|earlier|prior|other|such\s+as|confirm\w*|await\w*)\b",
@@ -39,6 +40,8 @@ _SENTENCE = re.compile(r"(?<=[.;!?])\s+(?=[A-Z])|\n")
 
 def registrations(text: str) -> tuple[tuple[str, str], ...]:
     """(scheme, number) of every registration number of ``text`` in reading order, each once."""
+    if _POSSIBLE.search(text) is None:
+        return ()
     found = [
         (match.start(), scheme, normal_registration(scheme, match.group()))
         for scheme, pattern in _REGISTRIES
@@ -49,8 +52,8 @@ def registrations(text: str) -> tuple[tuple[str, str], ...]:
 
 def own_registrations(text: str) -> tuple[tuple[str, str], ...]:
     """Those that ``text`` does not name as other people's: "ClinicalTrials.gov number, NCT…", not "unlike in NCT… we found"."""
-    own = (sentence for sentence in _SENTENCE.split(text) if not _OTHERS.search(sentence))
-    return tuple(dict.fromkeys(found for sentence in own for found in registrations(sentence)))
+    named = ((sentence, registrations(sentence)) for sentence in _SENTENCE.split(text))
+    return tuple(dict.fromkeys(number for sentence, numbers in named if numbers and not _OTHERS.search(sentence) for number in numbers))
 
 
 def normal_registration(scheme: str, number: str) -> str:

@@ -44,13 +44,12 @@ class SplitItem(msgspec.Struct, frozen=True):
 
 
 class SplitFailure(msgspec.Struct, frozen=True):
-    """One unusable item: ``position`` is its 0-based index in the payload, ``place`` where to look, ``native_id`` "" if not known."""
+    """One unusable item: ``position`` is its 0-based index in the payload, ``place`` where to look."""
 
     position: int
     place: str
     reason: BadInput
     raw: bytes
-    native_id: str = ""
 
 
 Split = tuple[SplitItem | SplitFailure, ...]
@@ -109,7 +108,7 @@ def _pubmed_items(raw: bytes) -> Iterator[SplitItem | SplitFailure]:
             yield SplitItem(Source.PUBMED, native_id, version, own)
     for position, pmid in enumerate(deleted, len(found)):
         refused, own = pubmed.deletion(pmid)
-        yield SplitFailure(position, refused.place, refused, own, pmid)
+        yield SplitFailure(position, refused.place, refused, own)
 
 
 def _json_items(source: Source, raw: bytes, identify: _Identify) -> Iterator[SplitItem | SplitFailure]:

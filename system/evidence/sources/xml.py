@@ -28,7 +28,8 @@ _DECLARATION = re.compile(rb"\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-
 _DOCTYPE = re.compile(r"<!DOCTYPE(?:[^\[>\"']|\"[^\"]*\"|'[^']*')*(?:\[[^\]]*\]\s*)?>")
 _NAMED_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
 # Noncharacters (U+FDD0 to U+FDEF), written out or by number: the readers of inline markup use them as marks of their own.
-_MARKS = re.compile("[\ufdd0-\ufdef]|&#(?:x0*fd[de][0-9a-f]|0*(?:6497[6-9]|649[89][0-9]|6500[0-7]));", re.IGNORECASE)
+_MARK = re.compile("[\ufdd0-\ufdef]")
+_NUMBERED_MARK = re.compile(r"&#(?:x0*fd[de][0-9a-f]|0*(?:6497[6-9]|649[89][0-9]|6500[0-7]));", re.IGNORECASE)
 _MARKUP_ENTITIES = frozenset({"lt", "gt", "amp", "quot", "apos"})
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 _SAFE = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False}
@@ -42,7 +43,7 @@ def parse_xml(raw: bytes, what: str, max_bytes: int = MAX_BYTES) -> Element:
         raise BadInput(f"the payload has {len(raw)} bytes, {max_bytes} are allowed", "payload", f"send {what} in smaller pieces")
     text = decode_xml(raw, what)
     _refuse_entity_declarations(text)
-    text = _MARKS.sub("\ufffd", text)
+    text = _NUMBERED_MARK.sub("\ufffd", text if text.isascii() else _MARK.sub("\ufffd", text))
     # The named characters of XHTML and ISO live in DTDs that are never loaded: the declaration goes, the characters come.
     source = _NAMED_ENTITY.sub(_named_character, _DOCTYPE.sub(_only_lines, text, count=1)).encode("utf-8")
     parser = etree.XMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, collect_ids=False, **_SAFE)

@@ -137,7 +137,7 @@ def unpack_issues(answer: bytes) -> tuple[Issue, ...]:
     return issues
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4096)
 def is_ucum(unit: str) -> bool:
     """Whether the gate takes ``unit`` as a UCUM code: the pattern is read from the shapes, so there is one list."""
     return len(unit) <= 80 and _ucum().search(unit) is not None

@@ -99,7 +99,7 @@ def identify(record: Element) -> tuple[str, str]:
         place = f"/{local(record)}//PMID"
         raise BadInput(f"PMID {pmid[:40]!r} is not a number of at most nine digits", place, "send a record with its PMID")
     revised = first(record, "MedlineCitation/DateRevised")
-    date = _date(revised) if revised is not None else ""
+    date = iso_date(revised) if revised is not None else ""
     return pmid, date or attribute(node, "Version") or "1"
 
 
@@ -141,7 +141,7 @@ def _abstract(builder: TextBuilder, node: Element, path: str, section: str) -> N
         builder.add_block(BlockKind.PARAGRAPH, INLINE.marked(part), inner, part_path, label=category)
 
 
-def _date(node: Element | None) -> str:
+def iso_date(node: Element | None) -> str:
     """ISO date as far as given; month names are understood."""
     year, month, day = (clean(INLINE.text(first(node, part))) if node is not None else "" for part in ("Year", "Month", "Day"))
     if not re.fullmatch(r"[12]\d{3}", year):
@@ -155,7 +155,7 @@ def _year(record: Element) -> int | None:
     article, _ = _body(record)
     for steps in ("Journal/JournalIssue/PubDate", "ArticleDate", "Book/PubDate"):
         node = first(article, steps)
-        found = re.search(r"\b[12]\d{3}\b", _date(node)[:4] or INLINE.text(first(node, "MedlineDate")) if node is not None else "")
+        found = re.search(r"\b[12]\d{3}\b", iso_date(node)[:4] or INLINE.text(first(node, "MedlineDate")) if node is not None else "")
         if found:
             return int(found.group())
     return None

@@ -125,11 +125,11 @@ def _citation(native_id: str, raw: bytes) -> _Read:
     (record,) = pubmed.records(raw)
     node = first(record, "MedlineCitation/PMID")
     node = first(record, "BookDocument/PMID") if node is None else node
-    revised = first(record, "MedlineCitation/DateRevised")
-    year, month, day = (_text(first(revised, part)) if revised is not None else "" for part in ("Year", "Month", "Day"))
-    date = "-".join(part for part in (year, _month(month), day.zfill(2) if day else "") if part)
     version = attribute(node, "Version")
-    return native_id, (_padded(version) if _NUMBER.fullmatch(version) else "", _iso(date))
+    return native_id, (
+        _padded(version) if _NUMBER.fullmatch(version) else "",
+        pubmed.iso_date(first(record, "MedlineCitation/DateRevised")),
+    )
 
 
 def _label(native_id: str, raw: bytes) -> _Read:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
+BREAK_OFF_S = 0.3
 
 
 class OutOfTime(BaseException):
@@ -19,7 +21,8 @@ class OutOfTime(BaseException):
 def within(seconds: float | None, work: Callable[[], T]) -> T:
     """What ``work`` returns or raises; ``OutOfTime`` after ``seconds``, None for no limit.
 
-    In the main thread the work is broken off. Elsewhere nothing can break a wait: the work is left alone, and its process is to end.
+    In the main thread the work is broken off. Elsewhere too, before its next step in Python; nothing can break a wait there: such work is
+    left alone, and its process is to end.
     """
     if seconds is None:
         return work()
@@ -43,6 +46,12 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def _break_off(worker: threading.Thread) -> None:
+    """Raise ``OutOfTime`` in the thread and give it a moment to end: a report that is written on would not be in the manifest."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(worker.ident or 0), ctypes.py_object(OutOfTime))
+    worker.join(BREAK_OFF_S)
+
+
 def _beside(seconds: float, work: Callable[[], T]) -> T:
     results: list[T] = []
     errors: list[BaseException] = []
@@ -57,6 +66,7 @@ def _beside(seconds: float, work: Callable[[], T]) -> T:
     worker.start()
     worker.join(seconds)
     if worker.is_alive():
+        _break_off(worker)
         raise OutOfTime(f"not done within {seconds:.1f} s")
     if errors:
         raise errors[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
@@ -34,6 +35,29 @@ def test_work_over_its_limit_is_out_of_time_in_every_thread(elsewhere: bool) -> 
     if elsewhere:
         thread.join(10)
     assert found == [OutOfTime]
+
+
+def test_work_over_its_limit_writes_nothing_more() -> None:
+    """In another thread too it has ended when its limit is told: what it wrote later would be in no manifest."""
+    ended, found, written = threading.Event(), [], [0] * 50
+
+    def writes() -> None:
+        try:
+            for number in itertools.count():
+                written[number % 50] = number
+        finally:
+            ended.set()
+
+    def work() -> None:
+        try:
+            within(0.1, writes)
+        except OutOfTime:
+            found.append(ended.is_set())
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join(20)
+    assert found == [True]
 
 
 def test_work_within_its_limit_gives_what_it_gives() -> None:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
-BREAK_OFF_S = 0.3
+BREAK_OFF_S = 0.8  # a page that is broken off is written once more, without its pictures
 
 
 class OutOfTime(BaseException):

@@ -198,6 +198,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if OUTCOMES in config.stash:
+        config.stash[OUTCOMES].conclude()
     session = config.stash.get(SESSION, None)
     if session is None or session.brought:
         return

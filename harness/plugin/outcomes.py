@@ -21,6 +21,7 @@ from harness.plugin.session import NotPassed
 
 ATTACHED: Final = "evidence_harness"  # attribute of a report; plain values only, for xdist sends reports as JSON
 COLLECTION: Final = "collection"  # the layer of what could not be collected
+SESSION: Final = "pytest session"  # what failed as a whole
 NOT_CALLED: Final = "pytest set the test up and never called it"
 DETAIL_LINES: Final = 6  # of a traceback, its last ones
 
@@ -81,11 +82,14 @@ class Folded(msgspec.Struct, kw_only=True):
     detail: str = ""
     duration_s: float = 0.0
     phases: set[str] = msgspec.field(default_factory=set)
+    again: bool = False  # a plugin runs the test once more: this try does not count
 
     def add(self, report: pytest.TestReport, *, failed: bool) -> None:
         told = told_by(report)
         self.told = told or self.told
         self.duration_s += report.duration
+        if str(report.outcome) == "rerun":
+            self.again = True
         if isinstance(report, pytest.SubtestReport) and not failed:
             return  # a subtest that was skipped or passed says nothing about the whole test
         self.phases.add(str(report.when))
@@ -93,6 +97,13 @@ class Folded(msgspec.Struct, kw_only=True):
             self._worse(*_failure(report, told))
         elif report.skipped:
             self._worse(Verdict.BLOCKED, _skip_reason(report, told))
+
+    def next_try(self) -> bool:
+        """Whether another try follows; what this one left out is forgotten then."""
+        again, self.again = self.again, False
+        if again:
+            self.phases.clear()
+        return again
 
     def _worse(self, verdict: Verdict, detail: str) -> None:
         if verdict.badness < self.verdict.badness:
@@ -175,6 +186,7 @@ class Outcomes:
         self._folds: dict[tuple[str, str], Folded] = {}
         self._kept: list[tuple[Path, str, Callable[[str], TestOutcome]]] = []
         self._listeners: list[Listener] = []
+        self._failed = False
 
     def subscribe(self, listener: Listener) -> None:
         """Every outcome from now on; the first one to listen also hears what was kept."""
@@ -189,10 +201,17 @@ class Outcomes:
         result = yield
         key = (_worker(report), report.nodeid)
         fold = self._folds.setdefault(key, Folded(node=report.nodeid))
-        fold.add(report, failed=report.failed or self._session.testsfailed > before)  # pytest's last line, or its exit code
+        counted = report.failed or self._session.testsfailed > before or self._called_failed(report)
+        fold.add(report, failed=counted)  # pytest's last line, or its exit code
         if fold.told.asked:
             self._asks.asked()
         return result
+
+    def _called_failed(self, report: pytest.TestReport) -> bool:
+        """Whether a plugin gives the report a failed place in pytest's last line."""
+        config = self._session.config
+        said = config.hook.pytest_report_teststatus(report=report, config=config)
+        return isinstance(said, tuple) and bool(said) and said[0] in {"failed", "error"}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> Generator[None, object, object]:
@@ -205,9 +224,19 @@ class Outcomes:
             self._collected(report, "", Verdict.BLOCKED, _skip_reason(report, None))
         return result
 
+    def conclude(self) -> None:
+        """A session that pytest calls failed though no test did: a plugin failed it, as one does that finds too little coverage."""
+        if self._session.exitstatus == pytest.ExitCode.TESTS_FAILED and not self._failed and self._listeners:
+            detail = "pytest ended with exit code 1 and no failed test: a plugin failed the session"
+            outcome = TestOutcome(
+                node=SESSION, layer=SESSION, verdict=Verdict.FAIL, duration_s=0.0, detail=detail, title=SESSION, optional=False
+            )
+            self._hear(outcome)
+
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         for key in [key for key in self._folds if key[1] == nodeid]:
-            self._end(key)
+            if not self._folds[key].next_try():
+                self._end(key)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
@@ -237,7 +266,10 @@ class Outcomes:
         if not self._listeners:
             self._kept.append((path, layer, make))
             return
-        outcome = make(layer or self._asks.layer_at(path))
+        self._hear(make(layer or self._asks.layer_at(path)))
+
+    def _hear(self, outcome: TestOutcome) -> None:
+        self._failed = self._failed or outcome.verdict in {Verdict.FAIL, Verdict.ERROR}
         for listener in self._listeners:
             listener(outcome)
 

@@ -195,9 +195,11 @@ def compare(folder: Path, mode: str, environment: dict[str, str]) -> Compared:
 
 
 def outcomes(folder: Path) -> dict[str, TestOutcome]:
-    """The outcomes of the newest run, by node id."""
+    """The outcomes of the newest run, by node id; each stands there once."""
     view = FolderView((folder / "reports" / "latest").resolve())
-    return {item.event.node: item.event for item in view.events(TestOutcome.NAME) if isinstance(item.event, TestOutcome)}
+    found = [item.event for item in view.events(TestOutcome.NAME) if isinstance(item.event, TestOutcome)]
+    assert len({outcome.node for outcome in found}) == len(found), "a test has two outcomes"
+    return {outcome.node: outcome for outcome in found}
 
 
 def _compared(counted: dict[str, list[str]], ours: dict[str, TestOutcome]) -> Compared:

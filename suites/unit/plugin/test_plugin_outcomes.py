@@ -181,3 +181,41 @@ def test_text_is_made_visible_and_never_raises() -> None:
         space: dict[str, type[Exception]] = {}
         exec(f"class Hostile(Exception):\n    {body}\n", space)
         assert isinstance(safe_str(space["Hostile"]("x")), str), number
+
+
+FLAKY = """
+import pytest
+tries = []
+@pytest.fixture
+def flaky_fixture():
+    tries.append(1)
+    assert len(tries) > 1
+def test_bad(): assert 0
+def test_flaky(flaky_fixture): ...
+def test_good(): ...
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_a_test_that_is_tried_again_has_one_outcome_that_of_its_last_try(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    """``--reruns``: failed tries are no rows and no passes; a fixture that fails once makes nothing VACUOUS."""
+    pytest_in(project(tmp_path, FLAKY), "--harness-run", "--reruns", "1", *workers)
+    found = {node.rpartition("_")[2]: outcome.verdict.value for node, outcome in generated.outcomes(tmp_path).items()}
+    assert found == {"bad": "FAIL", "flaky": "PASS", "good": "PASS"}
+
+
+@pytest.mark.parametrize(
+    ("hook", "failed"),
+    [
+        ("def pytest_sessionfinish(session): session.testsfailed += 1; session.exitstatus = 1", "pytest session"),
+        ("def pytest_sessionfinish(session): session.exitstatus = 1", "pytest session"),
+        ("def pytest_report_teststatus(report):\n    if report.when == 'call': return 'failed', 'F', 'SLOW'", "test_a.py::test_a"),
+    ],
+)
+def test_a_plugin_that_fails_the_session_or_a_status_fails_the_run(tmp_path: Path, hook: str, failed: str) -> None:
+    """Too little coverage, a status of its own: what pytest's exit code or last line calls failed is a FAIL by name."""
+    folder = project(tmp_path, "def test_a(): ...\n")
+    (folder / "conftest.py").write_text(f"{hook}\n", encoding="utf-8")
+    done = pytest_in(folder, "--harness-run")
+    assert {node for node, outcome in generated.outcomes(tmp_path).items() if outcome.verdict.value == "FAIL"} == {failed}, done.stdout
+    assert "harness: FAIL" in done.stdout

@@ -22,7 +22,7 @@ import httpx
 import msgspec
 import yaml
 
-from harness.contract.openapi import operations, server_path
+from harness.contract.openapi import operations, self_contained, server_path
 from harness.contract.report import FuzzReport, read_report
 from harness.contract.settings import ContractTable, contract_table, openapi_path
 from harness.core.errors import HarnessError
@@ -66,7 +66,8 @@ class SchemathesisDriver:
         work = context.folder / f"{context.step}.work"
         work.mkdir()
         try:
-            output = _execute(context, table, work, seed, time_s, server_path(document, location) or "")
+            schema = _schema(context, document, work)
+            output = _execute(context, table, work, seed, time_s, schema, server_path(document, location) or "")
             report = _stored_report(context, work, labels, output)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -116,7 +117,17 @@ def configuration_text(context: StepContext, table: ContractTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _execute(context: StepContext, table: ContractTable, work: Path, seed: int, time_s: float, base_path: str) -> str:
+def _schema(context: StepContext, document: Mapping[str, Any], work: Path) -> str:
+    """The document as the fuzzer reads it: where it is served, or a copy with its path items written out where that makes a difference."""
+    written = self_contained(document)
+    if written is document:
+        return context.target.base_url + openapi_path(context.configuration)
+    path = work / "openapi.json"
+    path.write_text(json.dumps(written, default=str), encoding="utf-8")
+    return str(path)
+
+
+def _execute(context: StepContext, table: ContractTable, work: Path, seed: int, time_s: float, schema: str, base_path: str) -> str:
     """Run the CLI to its end or the bound; what it printed last."""
     config = work / "schemathesis.toml"
     config.touch(mode=0o600)
@@ -128,7 +139,7 @@ def _execute(context: StepContext, table: ContractTable, work: Path, seed: int, 
         *("--report", "ndjson", "--report-ndjson-path", str(work / "report.ndjson"), "--warnings", "off"),
         # The document's servers may name other machines; requests go to the target, under the path of the first one.
         *("--url", context.target.base_url + base_path),
-        context.target.base_url + openapi_path(context.configuration),
+        schema,
     ]
     environment = {**os.environ, KEY_VARIABLE: context.target.keys.get(table.role, ""), "PYTHONWARNINGS": "ignore"}
     deadline_ns = context.now_ns() + round((PATIENCE * time_s + OVERTIME_S) * 1e9)

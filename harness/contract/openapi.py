@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from harness.contract.references import resolved
-from harness.contract.samples import parameter_sample
+from harness.contract.samples import flat_schema, parameter_sample
 from harness.core.errors import HarnessError
 
 METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
@@ -79,6 +79,33 @@ def server_path(node: Mapping[str, Any], location: str = "/") -> str | None:
             url = url.replace("{" + str(name) + "}", str(variable.get("default", next(iter(variable.get("enum") or ("",)), ""))))
     filled = _filled({}, url, {})  # a variable that the document forgot to declare
     return urllib.parse.urlsplit(urllib.parse.urljoin(f"http://target{location}", filled)).path.rstrip("/")
+
+
+def self_contained(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document with path items and the schemas of path parameters written out where they are references or compositions.
+
+    A foreign reader may follow one reference and not the next, and generate for a composed schema what none of its parts allows.
+    """
+    paths = document.get("paths") or {}
+    written = {path: _written(document, path, item) if str(path).startswith("/") else item for path, item in paths.items()}
+    return document if written == paths else {**document, "paths": written}
+
+
+def _written(document: Mapping[str, Any], path: str, entry: Any) -> Mapping[str, Any]:
+    item = dict(_path_item(document, path, entry))
+    for name, node in ((name, item[name]) for name in ("parameters", *METHODS) if name in item):
+        if name == "parameters":
+            item[name] = [_plain_parameter(document, parameter) for parameter in node or ()]
+        elif isinstance(node, Mapping) and node.get("parameters"):
+            item[name] = {**node, "parameters": [_plain_parameter(document, parameter) for parameter in node["parameters"]]}
+    return item
+
+
+def _plain_parameter(document: Mapping[str, Any], parameter: Any) -> Any:
+    """A path parameter whose schema is composed by ``allOf``, with one flat schema; anything else as it is."""
+    found = resolved(document, parameter) if isinstance(parameter, Mapping) else {}
+    schema = resolved(document, found.get("schema")) if found.get("in") == "path" else {}
+    return {**found, "schema": flat_schema(document, schema)} if "allOf" in schema else parameter
 
 
 def _of_path(document: Mapping[str, Any], path: str, entry: Any, location: str) -> Iterator[Operation]:

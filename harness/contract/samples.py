@@ -33,6 +33,16 @@ def parameter_sample(document: Mapping[str, Any], parameter: Mapping[str, Any]) 
     return _text(_value(document, schema, MAX_DEPTH))
 
 
+def flat_schema(document: Mapping[str, Any], schema: Mapping[str, Any], depth: int = MAX_DEPTH) -> Mapping[str, Any]:
+    """A schema with the parts of its ``allOf`` in one; of two that say the same word the later counts, the schema's own last."""
+    schema = resolved(document, schema)
+    parts = [part for part in schema.get("allOf") or () if isinstance(part, Mapping)]
+    if not parts or depth == 0:
+        return schema
+    merged = {key: value for part in parts for key, value in flat_schema(document, part, depth - 1).items()}
+    return {**merged, **{key: value for key, value in schema.items() if key != "allOf"}}
+
+
 def _example(document: Mapping[str, Any], node: Mapping[str, Any]) -> Any:
     if node.get("example") is not None:
         return node["example"]
@@ -47,15 +57,15 @@ def _example(document: Mapping[str, Any], node: Mapping[str, Any]) -> Any:
 def _value(document: Mapping[str, Any], schema: Any, depth: int) -> Any:
     if depth == 0 or not isinstance(schema, Mapping):
         return DEFAULT
-    schema = resolved(document, schema)
+    schema = flat_schema(document, schema)
     for known in (schema.get("const"), _first_of(schema.get("enum")), schema.get("default"), _example(document, schema)):
         if known is not None:
             return known
-    for name in ("allOf", "oneOf", "anyOf"):
-        parts = [part for part in schema.get(name) or () if isinstance(part, Mapping)]
-        if parts:
-            chosen = {key: value for part in (parts if name == "allOf" else parts[:1]) for key, value in resolved(document, part).items()}
-            return _value(document, {**chosen, **{key: value for key, value in schema.items() if key != name}}, depth - 1)
+    for name in ("oneOf", "anyOf"):
+        first = next((part for part in schema.get(name) or () if isinstance(part, Mapping)), None)
+        if first is not None:
+            own = {key: value for key, value in schema.items() if key != name}
+            return _value(document, {**resolved(document, first), **own}, depth - 1)
     return _of_type(document, schema, depth)
 
 

@@ -24,14 +24,15 @@ from pathlib import Path
 from harness.core.errors import UsageError, listing, nearest_word
 from harness.core.text import one_line
 from harness.core.verdict import Verdict
-from harness.load.budget.file import ALL, PERCENTILES, Budget, Limit, declared, limits_for
+from harness.load.budget.file import ALL, PERCENTILES, Budget, Limit, by_key, declared, limits_for
 from harness.load.budget.judge import BudgetRow
 from harness.thresholds.evaluate import RARE_EVENTS, SAMPLES_ABOVE_PERCENTILE
 
 NAME, REQUESTS, FAILURES, RATE, FAILED_RATE = "Name", "Request Count", "Failure Count", "Requests/s", "Failures/s"
 HEADINGS = (NAME, REQUESTS, FAILURES, RATE, FAILED_RATE)
-LEAST = "Min Response Time"
+LEAST, AVERAGE, MOST = "Min Response Time", "Average Response Time", "Max Response Time"
 AGGREGATED = "Aggregated"
+NO_SAMPLES = "statistics are no samples: judge a run (--run)"
 FROM_THE_SEND = "counted from the send of a client that waits: what was not sent while it waited is missing"
 MAX_BYTES, MAX_ROWS = 4 << 20, 10_000
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%")
@@ -93,9 +94,11 @@ def read_stats(path: Path) -> list[StatsRow]:
 def _check_possible(
     given: Mapping[str, str], percentiles: Mapping[Fraction, float], requests: int, rate: float, file: str, line: int
 ) -> None:
-    """Figures that no run can have are refused, never judged: percentiles that fall, or lie under the least time."""
+    """Figures that no run can have are refused, never judged: percentiles that fall, or lie under the least time,
+    and an average outside least and greatest. (A percentile above the greatest time is not: Locust's own files have them.)
+    """
     values = [percentiles[at] for at in sorted(percentiles)]
-    least = _figure(given.get(LEAST, ""))
+    least, average, most = (_figure(given.get(name, "")) for name in (LEAST, AVERAGE, MOST))
     problem = ""
     if not math.isfinite(rate) or rate < 0 or any(not math.isfinite(value) or value < 0 for value in values):
         problem = "a figure is negative, infinite or no number"
@@ -103,6 +106,10 @@ def _check_possible(
         problem = "a higher percentile is smaller than a lower one"
     elif requests and values and least is not None and values[0] + _half_step(values[0]) < least:
         problem = f"a percentile of {values[0]:g} ms under a least time of {least:g} ms"
+    elif any(figure is not None and (figure < 0 or not math.isfinite(figure)) for figure in (least, average, most)):
+        problem = "a time is negative, infinite or no number"
+    elif requests and None not in (least, average, most) and not (least or 0) - 1 <= (average or 0) <= (most or 0) + 1:
+        problem = f"an average of {average:g} ms outside {least:g} to {most:g} ms"
     if problem:
         raise UsageError(f"impossible: {problem}", file=file, line=line, remedy="the file is damaged: take it again from Locust")
 
@@ -186,13 +193,24 @@ def _unmet(budget: Budget, phase: str, names: Sequence[str]) -> Iterator[BudgetR
             yield BudgetRow(
                 phase, endpoint, limit.metric, Verdict.VACUOUS, "", f"{_operator(limit)} {limit.quantity}", limit.source, reason
             )
+    for endpoint in names:
+        if by_key(budget, phase, endpoint):
+            yield _no_samples(phase, endpoint, "by_key", "each key within the limits", f"endpoints.{endpoint}")
+    for name in ("cpu", "memory_growth"):
+        most = getattr(budget.resources, name, None)
+        if most is not None:
+            yield _no_samples(phase, ALL, name, f"<= {most}", f"resources.{name}")
     for objective in budget.objectives:
         within = f" within {objective.within}" if objective.within else " succeed"
-        reason = "statistics are no samples: judge a run (--run)"
+        reason = NO_SAMPLES
         if objective.endpoint and objective.endpoint not in names:
             reason += f"; and no line has the name {objective.endpoint!r}"
         limit_text, source = f">= {objective.share}{within}", f"objectives.{objective.name}"
         yield BudgetRow(phase, objective.endpoint or ALL, objective.name, Verdict.VACUOUS, "", limit_text, source, reason)
+
+
+def _no_samples(phase: str, endpoint: str, metric: str, limit: str, source: str) -> BudgetRow:
+    return BudgetRow(phase, endpoint, metric, Verdict.VACUOUS, "", limit, source, NO_SAMPLES)
 
 
 def _operator(limit: Limit) -> str:

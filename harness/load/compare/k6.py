@@ -13,7 +13,7 @@ from harness.load.compare.lines import csv_rows, moment, number, text_lines, wro
 from harness.load.compare.outcomes import k6_failed
 from harness.load.compare.recording import Recording, in_order
 
-LATENCY, DROPPED = "http_req_duration", "dropped_iterations"
+LATENCY, DROPPED, FAILED = "http_req_duration", "dropped_iterations", "http_req_failed"
 FROM_SEND = "k6 counts from the send, not from the intended start"
 
 
@@ -69,7 +69,10 @@ def _csv_samples(path: Path) -> Iterable[Sample]:
 
 
 def _gather(path: Path, samples: Iterable[Sample], kind: str) -> Recording:
-    values, times, dropped = [], [], 0
+    values: list[float] = []
+    times: list[float] = []
+    marks: list[float] = []  # of http_req_failed: one a request, in the order of the requests
+    dropped, told = 0, 0
     for line, metric, at, value, failed in samples:
         if metric == DROPPED:
             count = int(number(path, line, value, metric))
@@ -77,9 +80,21 @@ def _gather(path: Path, samples: Iterable[Sample], kind: str) -> Recording:
             values += [np.inf] * count
             times += [moment(path, line, at)] * count
         elif metric == LATENCY:
+            told += failed
             values.append(np.inf if failed else number(path, line, value, metric) / 1000)
             times.append(moment(path, line, at) - number(path, line, value, metric) / 1000)  # k6 stamps the end
+        elif metric == FAILED:
+            marks.append(number(path, line, value, metric))
     if not values:
         raise wrong(path, 1, f"no sample of {LATENCY}", "give the stream of a k6 run that sent HTTP requests")
-    notes = (FROM_SEND, *([f"{dropped} dropped iterations are counted as requests never sent"] if dropped else []))
-    return in_order(kind, np.array(values, dtype=np.float64), np.array(times, dtype=np.float64), notes=notes)
+    notes = [FROM_SEND, *([f"{dropped} dropped iterations are counted as requests never sent"] if dropped else [])]
+    latencies = np.array(values, dtype=np.float64)
+    if not told and any(marks):
+        # The tags were switched off: only k6's own rate says which requests failed, a sample a request in the same order.
+        if dropped or len(marks) != len(values):
+            raise wrong(
+                path, 1, f"{sum(marks):.0f} requests failed and no tag says which", "keep k6's system tags status and expected_response"
+            )
+        latencies[np.array(marks) > 0] = np.inf
+        notes.append(f"which requests failed is taken from {FAILED}")
+    return in_order(kind, latencies, np.array(times, dtype=np.float64), notes=tuple(notes))

@@ -14,6 +14,9 @@ from harness.load.compare.lines import wrong
 
 YES_WORDS: Final = ("true", "t", "yes", "y", "1", "1.0", "on", "ok", "okay", "success", "successful", "succeeded", "pass", "passed")
 NO_WORDS: Final = ("false", "f", "no", "n", "0", "0.0", "off", "ko", "fail", "failed", "failure", "error", "errored")
+BAD_ENDS: Final = frozenset(
+    {"timeout", "timed out", "http_error", "refused", "reset", "aborted", "cancelled", "canceled", "unsent", "dropped"}
+)
 NOTHING: Final = ("none", "null", "nan", "nil", "n/a", "na", "undefined", "[]", "{}", "()", "noerror")
 NO_ERROR: Final = frozenset((*NOTHING, *YES_WORDS[6:], "false", "f", "no", "n", "off", "no-error", "no-errors", "without-error", "not-set"))
 _YES: Final = frozenset(YES_WORDS)
@@ -46,6 +49,14 @@ def says_yes(path: Path, line: int, value: object, column: str) -> bool:
     if word in _NO:
         return False
     raise _not_understood(path, line, value, column, "write true or false")
+
+
+def says_good(path: Path, line: int, value: object, column: str) -> bool:
+    """A word for what became of a request: a yes or a no, or a word that only bad ends have."""
+    word = _word(value)
+    if word in BAD_ENDS:
+        return False
+    return says_yes(path, line, value, column)
 
 
 def failed_by_status(path: Path, line: int, value: object, column: str, expected: bool | None = None) -> bool:  # noqa: FBT001

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from harness.core.errors import listing
 from harness.load.compare.lines import csv_rows, moment, number, text_lines, unit_factor, wrong
-from harness.load.compare.outcomes import failed_by_status, says_error, says_yes
+from harness.load.compare.outcomes import failed_by_status, says_error, says_good, says_yes
 from harness.load.compare.recording import Recording, in_order
 
 # heading: (unit, tool). Names that leave the unit open are not here: a factor of 1000 is no detail.
@@ -24,10 +25,12 @@ LATENCIES: Mapping[str, tuple[str, str]] = {
 }
 UNIT_OPEN = ("latency", "duration", "time", "value")
 TIMES = ("timestamp", "time", "start_time", "started", "timeStamp", "offset", "intended_s", "at")
-SUCCESSES = ("success", "ok", "expected_response")
-FAILURES = ("failed", "failure")
-ERRORS = ("exception", "error")  # a text; empty, None or NaN when there was none
-STATUSES = ("status", "code", "status_code", "status-code", "responseCode")
+# Headings are compared in lower case, with _ for blanks and dashes.
+SUCCESSES = ("success", "successful", "succeeded", "ok", "passed", "is_success", "is_ok", "expected_response")
+FAILURES = ("failed", "failure", "is_failed", "is_failure", "is_error", "has_error", "errored")
+ERRORS = ("exception", "error", "errors", "err", "error_message", "error_msg", "error_text", "failure_message", "failuremessage")
+STATUSES = ("status", "code", "status_code", "statuscode", "http_status", "http_code", "http_status_code", "response_code", "responsecode")
+OUTCOMES = ("outcome", "result")  # a word for what became of it
 AGGREGATED = {"50%", "95%", "Request Count", "p95", "median_response_time"}
 
 
@@ -43,25 +46,33 @@ class Columns:
     failure: str = ""
     error: str = ""
     status: str = ""
+    outcome: str = ""
 
 
 def find_columns(path: Path, line: int, names: Iterable[str], unit: str) -> Columns:
     """Raises ``UsageError`` when no heading is a latency, or when the file holds aggregates."""
-    known = list(names)
-    if AGGREGATED & set(known):
+    headings = list(names)
+    known = {_heading(name): name for name in reversed(headings)}
+    if AGGREGATED & set(headings):
         raise wrong(path, line, "these are aggregates, not single requests", "give a file with one line a request")
-    latency = next((name for name in known if name in LATENCIES), "")
-    open_name = next((name for name in known if name in UNIT_OPEN), "")
+    latency = next((name for name in headings if name in LATENCIES), "")  # as written: response_time is ms, response-time is s
+    open_name = next((name for name in headings if _heading(name) in UNIT_OPEN), "")
     if not latency and open_name and not unit:
         raise wrong(path, line, f"the unit of {open_name!r} is not known", "add --unit s, ms, us or ns")
     if not latency and not open_name:
-        raise wrong(path, line, f"no column of latencies (columns: {listing(known)})", f"name one of {listing(LATENCIES)}")
+        raise wrong(path, line, f"no column of latencies (columns: {listing(headings)})", f"name one of {listing(LATENCIES)}")
     stated, tool = LATENCIES.get(latency, (unit, ""))
-    pick = {
-        field: next((name for name in words if name in known and name != (latency or open_name)), "")
-        for field, words in (("time", TIMES), ("success", SUCCESSES), ("failure", FAILURES), ("error", ERRORS), ("status", STATUSES))
-    }
-    return Columns(latency or open_name, unit_factor(path, unit or stated), tool, **pick)
+    kinds = (
+        *(("time", TIMES), ("success", SUCCESSES), ("failure", FAILURES), ("error", ERRORS)),
+        *(("status", STATUSES), ("outcome", OUTCOMES)),
+    )
+    value = latency or open_name
+    pick = {field: next((known[word] for word in map(_heading, words) if known.get(word, value) != value), "") for field, words in kinds}
+    return Columns(value, unit_factor(path, unit or stated), tool, **pick)
+
+
+def _heading(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.strip()).lower()
 
 
 def failed(path: Path, line: int, row: Mapping[str, Any], columns: Columns) -> bool:
@@ -70,7 +81,8 @@ def failed(path: Path, line: int, row: Mapping[str, Any], columns: Columns) -> b
     bad = bool(columns.failure) and says_yes(path, line, row[columns.failure], columns.failure)
     error = bool(columns.error) and says_error(path, line, row.get(columns.error), columns.error)
     status = bool(columns.status) and failed_by_status(path, line, row[columns.status], columns.status, good)
-    return good is False or bad or error or status
+    outcome = bool(columns.outcome) and not says_good(path, line, row[columns.outcome], columns.outcome)
+    return good is False or bad or error or status or outcome
 
 
 def gather(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], unit: str, kind: str) -> Recording:
@@ -79,9 +91,8 @@ def gather(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], unit: str,
     values, times = [], []
     for line, row in rows:
         columns = columns or find_columns(path, line if kind != "CSV" else 1, row, unit)
-        missing = [
-            name for name in (columns.latency, columns.time, columns.success, columns.failure, columns.status) if name and name not in row
-        ]
+        needed = (columns.latency, columns.time, columns.success, columns.failure, columns.status, columns.outcome)
+        missing = [name for name in needed if name and name not in row]
         if missing:
             raise wrong(path, line, f"{missing[0]!r} is missing", "every line needs the fields of the first")
         value = number(path, line, row[columns.latency], columns.latency) * columns.factor

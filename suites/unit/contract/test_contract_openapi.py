@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.contract.fuzzing import read_document
-from harness.contract.openapi import Operation, operations, server_path
+from harness.contract.openapi import Operation, operations, self_contained, server_path
 from harness.core.errors import HarnessError
 from harness.core.verdict import Verdict
 
@@ -193,6 +193,21 @@ def test_what_cannot_be_read_is_refused_with_its_place(given: Any, said: str) ->
         operations(given)
 
 
+def test_what_a_fuzzer_reads_stands_by_itself() -> None:
+    """Path items by reference and composed path parameters are written out; a document without any is given as it is."""
+    plain = document({"/a/{n}": {"get": {"parameters": [INTEGER], "responses": {}}}})
+    assert self_contained(plain) is plain
+    parameter = {"name": "n", "in": "path", "schema": {"allOf": [{"$ref": "#/components/schemas/N"}, {"minimum": 3}]}}
+    items = {"one": {"$ref": "#/components/pathItems/two"}, "two": {"parameters": [parameter], **GET}}
+    given = document(
+        {"/a/{n}": {"$ref": "#/components/pathItems/one"}}, components={"pathItems": items, "schemas": {"N": {"type": "integer"}}}
+    )
+    written = self_contained(given)["paths"]["/a/{n}"]
+    assert written["parameters"][0]["schema"] == {"type": "integer", "minimum": 3}
+    assert written["get"] == GET["get"]
+    assert given["paths"]["/a/{n}"] == {"$ref": "#/components/pathItems/one"}
+
+
 def test_json_and_yaml_are_read() -> None:
     """A document in either form gives the same; what is neither is refused."""
     text = "openapi: 3.0.3\npaths:\n  /a:\n    get:\n      responses:\n        200: {description: yes}\n"
@@ -213,12 +228,23 @@ SERVICES = {
         'SCHEMA["components"]["pathItems"] = {"note": SCHEMA["paths"]["/notes/{id}"]}\n'
         'SCHEMA["paths"]["/notes/{id}"] = {"$ref": "#/components/pathItems/note"}'
     ),
+    "a path item by two references": (
+        'SCHEMA["components"]["pathItems"] = {"note": SCHEMA["paths"]["/notes/{id}"], "alias": {"$ref": "#/components/pathItems/note"}}\n'
+        'SCHEMA["paths"]["/notes/{id}"] = {"$ref": "#/components/pathItems/alias"}'
+    ),
+    "a composed path parameter": (
+        'SCHEMA["components"]["schemas"] = {"Key": {"$ref": "#/components/schemas/Whole"}, "Whole": {"type": "integer"}}\n'
+        'ID["schema"] = {"allOf": [{"$ref": "#/components/schemas/Key"}, {"minimum": 1}, {"maximum": 10**9}]}'
+    ),
     "a type as a list": 'ID["schema"]["type"] = ["integer"]',
     "extension keys": 'SCHEMA["paths"]["x-note"] = "get and post"\nSCHEMA["paths"]["/notes"]["get"]["x-order"] = 7',
 }
 
 
-CASES = [*(("api_manners", name) for name in SERVICES), *(("schemathesis", name) for name in SERVICES if "server" in name)]
+CASES = [
+    *(("api_manners", name) for name in SERVICES),
+    *(("schemathesis", name) for name in SERVICES if "server" in name or "two" in name or "composed" in name),
+]
 
 
 @pytest.mark.parametrize(("driver", "name"), CASES)

@@ -42,6 +42,8 @@ BUDGET = "name: b\ndefaults: {p95: 90 ms}\nphases: {burst: {}}\n"
         ("endpoints: {nothing: {rate: 5 /s}}", ["nothing.p95", "nothing.rate"], ""),
         ("objectives: [{name: fast, endpoint: serach, share: 95 %, within: 80 ms}]", ["serach.fast"], ""),
         ("objectives: [{name: answered, share: 99 %}]", ["all.answered"], ""),
+        ("resources: {cpu: 70 %, memory_growth: 10 %}", ["all.cpu", "all.memory_growth"], ""),
+        ("endpoints: {/search: {p95: 90 ms, by_key: true}}", ["/search.by_key"], ""),
     ],
 )
 def test_a_limit_that_no_line_met_is_vacuous_by_name(tmp_path: Path, more: str, unmet: list[str], near: str) -> None:
@@ -87,6 +89,16 @@ def test_torn_statistics_are_refused(tmp_path: Path, lines: list[str], end: str,
 
 
 @pytest.mark.parametrize(
+    ("old", "new"), [(",9,95.0,", ",-5,95.0,"), (",21.0,9,", ",5000.0,9,"), (",9,95.0,", ",9,nan,"), (",21.0,9,", ",2.0,9,")]
+)
+def test_times_that_no_run_can_have_are_refused(tmp_path: Path, old: str, new: str) -> None:
+    """A negative least time, an average outside least and greatest, no number."""
+    assert old in line("/a")
+    with pytest.raises(UsageError, match=r"run_stats\.csv:2: impossible"):
+        judged(tmp_path, BUDGET, line("/a").replace(old, new), line("Aggregated"))
+
+
+@pytest.mark.parametrize(
     ("percentiles", "least"),
     [
         ("0,0,0,0,0,0,0,0,0,0,0", "11"),
@@ -109,4 +121,5 @@ def test_figures_that_no_run_can_have_are_refused(tmp_path: Path, percentiles: s
 )
 def test_rounded_figures_are_possible(tmp_path: Path, percentiles: str, least: str) -> None:
     """Locust rounds to two digits: a percentile may stand half a step under the least time, and 0 over 0."""
-    assert judged(tmp_path, BUDGET, line("Aggregated", percentiles, least=least))
+    row = line("Aggregated", percentiles, least=least).replace(",21.0,", ",160.0,").replace(",95.0,", ",190.0,")
+    assert judged(tmp_path, BUDGET, row)

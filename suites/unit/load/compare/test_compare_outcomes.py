@@ -60,6 +60,16 @@ def test_error_columns_are_read_as_they_are_written(tmp_path: Path, column: str,
     assert {value: failures(tmp_path, column, value) for value in values} == dict.fromkeys(values, failed)
 
 
+HEADINGS = [("Error", "boom"), ("ERROR", "x"), ("error_message", "x"), ("failure message", "x"), ("is_error", "True"), ("Success", "false")]
+HEADINGS += [("STATUS", "503"), ("http-status", "503"), ("outcome", "fail"), ("result", "timeout"), ("Has Error", "1")]
+
+
+@pytest.mark.parametrize(("heading", "value"), HEADINGS)
+def test_headings_are_known_in_every_common_form(tmp_path: Path, heading: str, value: str) -> None:
+    """Upper case, blanks, dashes, the names of several tools: a column that says what failed is not passed over."""
+    assert failures(tmp_path, heading, value) == COUNT
+
+
 STATUS_GOOD = [
     "200",
     "204",
@@ -161,6 +171,17 @@ def test_k6_streams_fail_by_any_tag_they_have(tmp_path: Path, form: str, tags: d
             tmp_path, "k6.csv", f"{head}\n" + ",".join(["http_req_duration", "1714557600", "7.5", *tags.values()]).join(["", "\n"]) * COUNT
         )
     assert read_file(path).failed == (COUNT if failed else 0)
+
+
+def test_k6_without_tags_says_by_its_own_rate_which_requests_failed(tmp_path: Path) -> None:
+    """``http_req_failed`` has a sample a request; where the counts differ, nothing is guessed."""
+    rows = ["metric_name,timestamp,metric_value"]
+    for number in range(COUNT):
+        rows += [f"http_req_duration,1714557600,{number + 1}", f"http_req_failed,1714557600,{number % 2}"]
+    found = read_file(write(tmp_path, "k6.csv", "\n".join(rows) + "\n"))
+    assert (found.requests, found.failed) == (COUNT, COUNT // 2)
+    with pytest.raises(UsageError, match="no tag says which"):
+        read_file(write(tmp_path, "cut.csv", "\n".join([*rows, "http_req_duration,1714557600,3"]) + "\n"))
 
 
 JTL = "timeStamp,elapsed,label,responseCode,success,failureMessage\n"

@@ -82,14 +82,17 @@ class Folded(msgspec.Struct, kw_only=True):
     detail: str = ""
     duration_s: float = 0.0
     phases: set[str] = msgspec.field(default_factory=set)
-    again: bool = False  # a plugin runs the test once more: this try does not count
+    may_be_tried_again: bool = False  # by pytest-rerunfailures, which numbers the tries
+    waiting: bool = False  # a try has ended; another may follow
 
     def add(self, report: pytest.TestReport, *, failed: bool) -> None:
         told = told_by(report)
         self.told = told or self.told
         self.duration_s += report.duration
-        if str(report.outcome) == "rerun":
-            self.again = True
+        self.may_be_tried_again = hasattr(report, "rerun")
+        if self.waiting:
+            self.waiting = False
+            self.phases.clear()
         if isinstance(report, pytest.SubtestReport) and not failed:
             return  # a subtest that was skipped or passed says nothing about the whole test
         self.phases.add(str(report.when))
@@ -97,13 +100,6 @@ class Folded(msgspec.Struct, kw_only=True):
             self._worse(*_failure(report, told))
         elif report.skipped:
             self._worse(Verdict.BLOCKED, _skip_reason(report, told))
-
-    def next_try(self) -> bool:
-        """Whether another try follows; what this one left out is forgotten then."""
-        again, self.again = self.again, False
-        if again:
-            self.phases.clear()
-        return again
 
     def _worse(self, verdict: Verdict, detail: str) -> None:
         if verdict.badness < self.verdict.badness:
@@ -200,6 +196,8 @@ class Outcomes:
         before = self._session.testsfailed
         result = yield
         key = (_worker(report), report.nodeid)
+        for other in [other for other, fold in self._folds.items() if fold.waiting and other[0] == key[0] and other != key]:
+            self._end(other)
         fold = self._folds.setdefault(key, Folded(node=report.nodeid))
         counted = report.failed or self._session.testsfailed > before or self._called_failed(report)
         fold.add(report, failed=counted)  # pytest's last line, or its exit code
@@ -235,7 +233,9 @@ class Outcomes:
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         for key in [key for key in self._folds if key[1] == nodeid]:
-            if not self._folds[key].next_try():
+            if self._folds[key].may_be_tried_again:
+                self._folds[key].waiting = True  # until this worker goes on to another test
+            else:
                 self._end(key)
 
     @pytest.hookimpl(tryfirst=True)

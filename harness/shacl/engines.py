@@ -93,7 +93,7 @@ class RustShacl:
         probes: dict[frozenset[tuple[Node, Node]], str] = {}
         for shape in shapes.active:
             probes.setdefault(shapes.targets(shape), f"<{PROBE}{len(probes)}>")
-        compiled = self._compiled(shapes, ntriples(shapes.engine_graph()) + "".join(map(_probe, probes, probes.values())))
+        compiled = self._compiled(shapes, shapes.engine_text + "".join(map(_probe, probes, probes.values())))
         counted: dict[str, set[str]] = {probe: set() for probe in probes.values()}
         results = []
         for found in self._results(compiled, data):

@@ -192,11 +192,17 @@ class ShapesGraph:
                 return form.format("|".join(self.path_text(item, depth + 1) for item in some))
         return "/".join(self.path_text(item, depth + 1) for item in members(self.graph, path))
 
+    @functools.cached_property
+    def engine_text(self) -> str:
+        """As N-Triples."""
+        return ntriples(self.engine_graph())
+
     def engine_graph(self) -> Graph:
-        """What engines are given: without what none of them evaluates."""
+        """What engines are given: without what none of them evaluates, and without what says nothing and makes pySHACL give up."""
         graph = Graph()
         for subject, predicate, value in self.graph:
-            if predicate not in NOT_EVALUATED and not self._off(subject, predicate, value):
+            idle = predicate == SH.ignoredProperties and not self._states(subject, SH.closed)
+            if predicate not in NOT_EVALUATED and not idle and not self._off(subject, predicate, value):
                 graph.add((subject, predicate, value))
         return graph
 

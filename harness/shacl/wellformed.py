@@ -77,6 +77,9 @@ def _shape(shapes: ShapesGraph, shape: Node) -> Iterator[UsageError]:
             yield wrong(shapes, shape, f"sh:property is {_said(part)}, and no file describes it", "correct its name", SH.property, part)
         elif not isinstance(part, Literal) and (part, SH.path, None) not in graph:
             yield wrong(shapes, part, "a property shape without sh:path", "say with sh:path which property it is of")
+    for part in graph.objects(shape, SH.node):
+        if (part, SH.path, None) in graph:
+            yield wrong(shapes, shape, f"sh:node is the property shape {shapes.name(part)}", "use sh:property for it", SH.node, part)
     if path is None:
         for word in ONLY_AT_PROPERTIES:
             if (shape, word, None) in graph and (None, SH.property, shape) not in graph:

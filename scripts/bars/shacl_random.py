@@ -151,14 +151,14 @@ class ShapesText:
         self.say(node, word, inner)
         return node
 
-    def part(self, depth: int) -> str:
-        """A shape to use: one that is there, or a new one without a name, of a node or of a property."""
+    def part(self, depth: int, share: float = 0.35) -> str:
+        """A shape to use: one that is there, or a new one without a name; ``share`` of the new ones are of a property."""
         dice = self.dice
-        there = [*self.made, *self.properties]
+        there = [*self.made, *(self.properties if share else ())]
         if there and dice.random() < 0.25:
             return dice.choice(there)
         shape = self.blank()
-        self._body(shape, of_property=dice.random() < 0.35, depth=depth + 1)
+        self._body(shape, of_property=dice.random() < share, depth=depth + 1)
         return shape
 
     def property(self, depth: int) -> str:
@@ -249,7 +249,7 @@ AT_PROPERTIES: Final[tuple[Part, ...]] = (
 NESTING: Final[tuple[Part, ...]] = (
     *(_parts(word) for word in ("and", "or", "xone")),
     lambda made, shape, depth: made.say(shape, "not", made.part(depth)),
-    lambda made, shape, depth: made.say(shape, "node", made.part(depth)),
+    lambda made, shape, depth: made.say(shape, "node", made.part(depth, share=0)),
     *[lambda made, shape, depth: made.say(shape, "property", made.property(depth))] * 4,
 )
 

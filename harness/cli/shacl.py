@@ -76,7 +76,7 @@ def _shape_files(path: Path) -> list[Path]:
 
 
 def _print(report: ShaclReport, verdict: Verdict) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)  # names are names, ":x:" too
     table = Table("shape", "focus nodes", "results", "by severity", box=None, header_style="bold")
     for shape in report.shapes:
         severities = ", ".join(f"{count} {short(name)}" for name, count in shape.severities)

@@ -5,6 +5,7 @@ Both get the same shapes graph and tell their results in the same words, so that
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import re
 from collections.abc import Mapping
@@ -193,7 +194,7 @@ class PyShacl:
 
     @property
     def name(self) -> str:
-        return f"pySHACL {importlib.metadata.version('pyshacl')}"
+        return f"pySHACL {_pyshacl_version()}"
 
     def judge(self, shapes: ShapesGraph, data: RdfFile) -> Findings:
         graph = data.graph
@@ -213,6 +214,12 @@ class PyShacl:
         results = [_of_pyshacl(shapes, report, result) for result in report.objects(None, SH.result)]
         focus = {of_node(shape): frozenset(map(of_node, focus_nodes(graph, shapes, shape))) for shape in shapes.active}
         return Findings(self.name, tuple(sorted(results)), focus)
+
+
+@functools.cache
+def _pyshacl_version() -> str:
+    """Read once: it takes longer than judging a small graph."""
+    return importlib.metadata.version("pyshacl")
 
 
 def _of_pyshacl(shapes: ShapesGraph, report: Graph, result: Node) -> Result:

@@ -131,7 +131,9 @@ def judge_case(case: Case, use: Use) -> list[str]:
 
 def _found(shapes: ShapesGraph, one: Result) -> Row:
     source = URIRef(one.shape[1:-1])
-    path = _shown_path(shapes.graph, shapes.graph.value(source, SH.path)) or (one.path if one.component.endswith("#ClosedConstraintComponent") else "")
+    path = _shown_path(shapes.graph, shapes.graph.value(source, SH.path))
+    if one.component == str(SH.ClosedConstraintComponent):
+        path = f"<{one.path.strip('<>')}>"  # the property that is too much
     words = (comparable(one.focus), comparable(one.value), f"<{one.component}>", f"<{one.severity}>")
     return (*words, _source(source), path)
 

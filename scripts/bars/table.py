@@ -100,6 +100,27 @@ BARS: tuple[Bar, ...] = (
         150,
     ),
     Bar(
+        "shacl_suite",
+        "W3C SHACL core suite",
+        "98 of 98 through the path of `harness shacl`: by default, by pySHACL alone and by both, with no difference; needs HARNESS_SHACL_SUITE",
+        _script("shacl_suite"),
+        60,
+    ),
+    Bar(
+        "shacl_fuzz",
+        "SHACL engine fuzz",
+        ">= 100,000 random pairs of shapes and data through both engines: 0 differences that no rule explains",
+        _script("shacl_fuzz"),
+        1500,
+    ),
+    Bar(
+        "shacl_speed",
+        "`harness shacl` on 200,000 triples",
+        ">= 250,000 triples/s, parse and validate in process by the default engine, by the clock and by processor time; beside pySHACL",
+        _script("shacl_speed"),
+        60,
+    ),
+    Bar(
         "sigkill",
         "SIGKILL of harness in a run, 20 ×",
         "within 5 s no process, port, mount or temporary folder is left",

@@ -37,7 +37,10 @@ NUMBERS: Final = (
 )
 DATES: Final = (
     *(typed(text, "date") for text in ("2020-01-01", "2020-01-01Z", "2020-01-02+05:00", "2020-02-30", "2021-06-30")),
-    *(typed(text, "dateTime") for text in ("2020-01-01T00:00:00", "2020-01-01T00:00:00Z", "2020-01-01T12:00:00+14:00", "2020-13-01T00:00:00")),
+    *(
+        typed(text, "dateTime")
+        for text in ("2020-01-01T00:00:00", "2020-01-01T00:00:00Z", "2020-01-01T12:00:00+14:00", "2020-13-01T00:00:00")
+    ),
     *(typed(text, "time") for text in ("12:00:00", "12:00:00Z", "25:00:00")),
     *(typed(text, "gYear") for text in ("2020", "20")),
 )
@@ -225,7 +228,9 @@ ANYWHERE: Final[tuple[Part, ...]] = (
     _value("class", CLASSES),
     _value("datatype", [f"<{XSD[name]}>" for name in DATATYPES] + [f"<{RDF.langString}>", f"<{X}kind>"]),
     _value("datatype", [f"<{XSD[name]}>" for name in DATATYPES]),
-    _value("nodeKind", [f"<{SH[name]}>" for name in ("BlankNode", "IRI", "Literal", "BlankNodeOrIRI", "BlankNodeOrLiteral", "IRIOrLiteral")]),
+    _value(
+        "nodeKind", [f"<{SH[name]}>" for name in ("BlankNode", "IRI", "Literal", "BlankNodeOrIRI", "BlankNodeOrLiteral", "IRIOrLiteral")]
+    ),
     *(_value(word, _BOUNDS) for word in ("minExclusive", "minInclusive", "maxExclusive", "maxInclusive")),
     _value("minLength", _count(0, 4)),
     _value("maxLength", _count(0, 4)),

@@ -194,7 +194,10 @@ def _cause(pair: Pair, engines: tuple[Engine, Engine]) -> list[str]:
     """The rules without whose statements the engines agree: one alone, or else all that have some."""
     sets = [(rule.name, rule.disputed(pair)) for rule in RULES]
     sets = [(name, triples) for name, triples in sets if triples]
-    for names, triples in (*(([name], triples) for name, triples in sets), ([name for name, _ in sets], [t for _, some in sets for t in some])):
+    for names, triples in (
+        *(([name], triples) for name, triples in sets),
+        ([name for name, _ in sets], [t for _, some in sets for t in some]),
+    ):
         again = _without(pair, triples)
         try:
             told = differing(engines[0].judge(again.shapes, again.data), engines[1].judge(again.shapes, again.data))
@@ -256,8 +259,8 @@ def _is_time(text: str, name: str) -> bool:
 
 
 def incomparable(one: Literal, other: Literal) -> bool:
-    """Whether SPARQL's < gives an error for the two."""
-    return not family(one) or family(one) != family(other)
+    """Whether SPARQL's < gives no true for the two, either way round: an error, or one is NaN."""
+    return not family(one) or family(one) != family(other) or "NaN" in (str(one), str(other))
 
 
 def outside(one: Literal, other: Literal) -> bool:

@@ -17,7 +17,6 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from rdflib import RDF, SH, Graph, Literal, Namespace, URIRef
-from rdflib.compare import to_canonical_graph
 from rdflib.term import Node
 
 from harness.core.errors import HarnessError
@@ -106,11 +105,8 @@ def _shown_path(graph: Graph, path: Node | None) -> str:
     """A path with all that it is made of, in a form that does not depend on labels."""
     if path is None or isinstance(path, URIRef | Literal):
         return of_node(path)
-    return "\n".join(sorted(f"{_canonical(s)} {of_node(p)} {_canonical(o)}" for s, p, o in to_canonical_graph(graph.cbd(path))))
-
-
-def _canonical(node: Node) -> str:
-    return of_node(node)
+    parts = sorted(f"{of_node(word)} {_shown_path(graph, value)}" for word, value in graph.predicate_objects(path))
+    return f"[{' ; '.join(parts)}]"
 
 
 def judge_case(case: Case, use: Use) -> list[str]:

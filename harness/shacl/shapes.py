@@ -192,6 +192,11 @@ class ShapesGraph:
                 return form.format("|".join(self.path_text(item, depth + 1) for item in some))
         return "/".join(self.path_text(item, depth + 1) for item in members(self.graph, path))
 
+    @property
+    def closes_values(self) -> bool:
+        """Whether a property shape is closed: the Rust engine reads that otherwise than SHACL 4.8.1 (docs/shacl.md)."""
+        return any((shape, SH.path, None) in self.graph and self._states(shape, SH.closed) for shape in self.graph.subjects(SH.closed))
+
     @functools.cached_property
     def engine_text(self) -> str:
         """As N-Triples."""

@@ -216,7 +216,10 @@ def _without(pair: Pair, triples: list[Triple]) -> Pair:
 
 
 _DERIVED: Final = {
-    **{"byte": (-(2**7), 2**7 - 1), "short": (-(2**15), 2**15 - 1), "int": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)},
+    "byte": (-(2**7), 2**7 - 1),
+    "short": (-(2**15), 2**15 - 1),
+    "int": (-(2**31), 2**31 - 1),
+    "long": (-(2**63), 2**63 - 1),
     "nonNegativeInteger": (0, None),
 }
 _NUMBER: Final = {

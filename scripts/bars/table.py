@@ -102,7 +102,7 @@ BARS: tuple[Bar, ...] = (
     Bar(
         "shacl_suite",
         "W3C SHACL core suite",
-        "98 of 98 through the path of `harness shacl`: by default, by pySHACL alone and by both, with no difference; needs HARNESS_SHACL_SUITE",
+        "98 of 98 through `harness shacl`: by default, by each engine and by both, with no difference; needs HARNESS_SHACL_SUITE",
         _script("shacl_suite"),
         60,
     ),

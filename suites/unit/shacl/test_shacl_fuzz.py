@@ -72,3 +72,12 @@ def test_names_that_look_like_a_picture_or_like_markup_are_printed_as_they_are(t
     arguments(parser, "shacl")
     assert execute(parser.parse_args([str(data), str(shapes)])) == 0
     assert "urn:x:Sound" in capsys.readouterr().out
+
+
+@needs_both
+def test_a_closed_property_shape_is_never_accepted_on_the_word_of_the_engine_that_closes_other_nodes() -> None:
+    shapes = ShapesGraph(
+        [_file("x:S a sh:PropertyShape ; sh:targetNode x:n ; sh:path x:p ; sh:closed true ; sh:ignoredProperties ( x:p ) .")]
+    )
+    report = judge(shapes, _file("x:n x:p x:m . x:m x:q x:o ."))
+    assert report.differences, "the value node x:m has a property too many"

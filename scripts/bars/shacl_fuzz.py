@@ -21,7 +21,7 @@ from harness.shacl.judging import compared
 from harness.shacl.shapes import ShapesGraph
 from harness.shacl.wellformed import check
 from scripts.bars.shacl_random import data_file, shapes_file
-from scripts.bars.shacl_rules import BLANK_GIVEN_UP, GAVE_UP, Pair, differing, explained, has_blank
+from scripts.bars.shacl_rules import Pair, differing, explained, gave_up
 from scripts.bars.support import ended, listed, result, say
 
 PAIRS, DATA_A_SHAPE, WORKERS, A_JOB = 100_000, 20, 2, 10
@@ -101,9 +101,9 @@ def judge_pair(pair: Pair, name: str, tally: Tally) -> None:
     try:
         second = both[1].judge(pair.shapes, pair.data)
     except EngineBroke as error:
-        known = BLANK_GIVEN_UP.search(str(error)) and has_blank(pair)
+        known = gave_up(pair, str(error))
         tally.differing += 1
-        tally.rules.update([GAVE_UP] if known else [])
+        tally.rules.update([known] if known else [])
         tally.unexplained += [] if known else [f"{name}: {error}"]
         return
     said = list(compared(first, second, pair.shapes))

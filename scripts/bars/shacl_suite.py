@@ -105,7 +105,9 @@ def _shown_path(graph: Graph, path: Node | None) -> str:
     """A path with all that it is made of, in a form that does not depend on labels."""
     if path is None or isinstance(path, URIRef | Literal):
         return of_node(path)
-    parts = sorted(f"{of_node(word)} {_shown_path(graph, value)}" for word, value in graph.predicate_objects(path))
+    is_list = (path, RDF.first, None) in graph  # whatever stands beside it (path-strange-001)
+    stated = [(word, value) for word, value in graph.predicate_objects(path) if not is_list or word in {RDF.first, RDF.rest}]
+    parts = sorted(f"{of_node(word)} {_shown_path(graph, value)}" for word, value in stated)
     return f"[{' ; '.join(parts)}]"
 
 

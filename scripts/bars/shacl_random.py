@@ -157,7 +157,7 @@ class ShapesText:
     def part(self, depth: int, share: float = 0.35) -> str:
         """A shape to use: one that is there, or a new one without a name; ``share`` of the new ones are of a property."""
         dice = self.dice
-        there = [*self.made, *(self.properties if share else ())]
+        there: list[str] = [*self.made, *(self.properties if share else [])]
         if there and dice.random() < 0.25:
             return dice.choice(there)
         shape = self.blank()

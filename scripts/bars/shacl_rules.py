@@ -62,7 +62,7 @@ def _word(key: Key) -> str:
 
 def _values(pair: Pair, key: Key, words: tuple[URIRef, ...]) -> list[Node]:
     name = _word(key)
-    word = SH[name[0].lower() + name[1:]]
+    word = URIRef(f"{SH}{name[0].lower()}{name[1:]}")
     return list(pair.shapes.graph.objects(URIRef(key[0][1:-1]), word)) if word in words else []
 
 

@@ -206,8 +206,7 @@ class ShapesGraph:
         """What engines are given: without what none of them evaluates, and without what says nothing and makes pySHACL give up."""
         graph = Graph()
         for subject, predicate, value in self.graph:
-            idle = predicate == SH.ignoredProperties and not self._states(subject, SH.closed)
-            if predicate not in NOT_EVALUATED and not idle and not self._off(subject, predicate, value):
+            if predicate not in NOT_EVALUATED and not self._off(subject, predicate, value):
                 graph.add((subject, predicate, value))
         return graph
 

@@ -56,6 +56,8 @@ def main(arguments: Sequence[str]) -> int:
     with multiprocessing.Pool(WORKERS, _quiet) as pool:
         for part in pool.imap_unordered(_job, _jobs(given.seed)):
             tally.add(part)
+            for problem in part.unexplained:
+                say(f"unexplained: {problem}")
             if tally.pairs // 2_000 > (tally.pairs - part.pairs) // 2_000:
                 say(_figure(tally))
             if tally.pairs >= given.pairs:

@@ -68,11 +68,38 @@ def crosswalk(documents: Iterable[Document]) -> Crosswalk:
     for members in publications:
         names[members], covers[members] = _registrations([known[doc_id] for doc_id in members])
     found = []
-    for group in _closure(names):
+    claims = _claims(known.values())
+    links = {members: names[members] | _results(members, known, own, claims) for members in publications}
+    for group in _closure(links):
         ids = sorted(doc_id for members in group for doc_id in members)
         held = {doc_id: own[doc_id] | names[members].intersection(_registered(known[doc_id])) for members in group for doc_id in members}
         found.append(_study(ids, held, tuple(sorted({number for members in group for number in covers[members]}))))
     return Crosswalk(tuple(sorted(found, key=lambda study: study.key)))
+
+
+def _claims(documents: Iterable[Document]) -> Mapping[str, frozenset[str]]:
+    """PubMed ids that registry records name as reports of their results, with the records that do."""
+    claimed: dict[str, set[str]] = defaultdict(set)
+    for document in documents:
+        for scheme, value in document.metadata.identifiers:
+            if scheme == "result_pmid":
+                claimed[normal_identifier("pmid", value)].add(document.native_id)
+    return {pmid: frozenset(records) for pmid, records in claimed.items()}
+
+
+def _results(
+    members: tuple[str, ...],
+    known: Mapping[str, Document],
+    own: Mapping[str, frozenset[Identifier]],
+    claims: Mapping[str, frozenset[str]],
+) -> frozenset[Identifier]:
+    """The PubMed ids over which a trial and the one report of its results are one study; a report that several trials name is of none."""
+    documents = [known[doc_id] for doc_id in members]
+    if any(map(is_synthesis, documents)):
+        return frozenset()
+    named = {pmid for document in documents for pmid, records in claims.items() if document.native_id in records}
+    mine = {value for doc_id in members for scheme, value in own[doc_id] if scheme == "pmid"}
+    return frozenset(("result", pmid) for pmid in named | mine if len(claims.get(pmid, ())) == 1)
 
 
 def is_synthesis(document: Document) -> bool:
@@ -139,8 +166,9 @@ def _registered(document: Document) -> Iterator[Identifier]:
     """The registration numbers that a document names; a registry record's own first."""
     native = [("nct", document.native_id)] if document.source is Source.CTGOV else []
     for scheme, value in (*native, *document.metadata.identifiers):
-        if scheme in REGISTRIES and value:
-            yield scheme, normal_registration(scheme, value)
+        scheme_here = "nct" if scheme == "nct_alias" else scheme  # a number that the same record had before
+        if scheme_here in REGISTRIES and value:
+            yield scheme_here, normal_registration(scheme_here, value)
 
 
 def normal_identifier(scheme: str, value: str) -> str:

@@ -47,11 +47,13 @@ def jats(effect: str = "", abstract: str = "", kind: str = "research-article", t
     ).encode()
 
 
-def registry(nct: str, *others: str) -> Given:
-    """One registry record with further numbers."""
+def registry(nct: str, *others: str, alias: str = "", result: str = "", kind: str = "RESULT") -> Given:
+    """One registry record with further numbers, the number it had before, and a reference to a publication."""
     identification = {"nctId": nct, "briefTitle": "Nivolin for gout", "secondaryIdInfos": [{"id": other} for other in others]}
+    identification |= {"nctIdAliases": [alias]} if alias else {}
     protocol: dict[str, Any] = {"identificationModule": identification, "statusModule": {"overallStatus": "COMPLETED"}}
     protocol["conditionsModule"] = {"conditions": ["Gout"]}
+    protocol["referencesModule"] = {"references": [{"pmid": result, "type": kind}] if result else []}
     return Source.CTGOV, json.dumps({"protocolSection": protocol}).encode()
 
 
@@ -111,6 +113,8 @@ def test_three_studies_stay_three(shelf: Shelf) -> None:
 
 
 SAME: dict[str, tuple[Given, ...]] = {
+    "a number the record had before": (registry("NCT00000101", alias="NCT00000109"), pubmed("101", bank="NCT00000109")),
+    "a publication the record names as its result": (registry("NCT00000101", result="102"), pubmed("102")),
     "doi in another case": (pubmed("1", doi="10.5555/ABC"), jats(doi="10.5555/abc")),
     "doi as an address": (pubmed("1", doi="https://doi.org/10.5555/abc"), jats(doi="10.5555/abc")),
     "doi with prefix": (pubmed("1", doi="doi:10.5555/abc"), jats(doi="10.5555/abc")),
@@ -148,6 +152,9 @@ def test_shared_identifiers_make_one_study(shelf: Shelf, given: tuple[Given, ...
 
 
 DIFFERENT: dict[str, tuple[Given, ...]] = {
+    "a publication named as background": (registry("NCT00000101", result="103", kind="BACKGROUND"), pubmed("103")),
+    "a review named as a result": (registry("NCT00000101", result="104"), pubmed("104", kind="Meta-Analysis")),
+    "a report that two trials name": (registry("NCT00000101", result="105"), registry("NCT00000102", result="105"), pubmed("105")),
     "meta-analysis of two trials": (
         registry("NCT00000071"), registry("NCT00000072"), pubmed("1", bank="NCT00000071 NCT00000072", kind="Meta-Analysis"),
     ),

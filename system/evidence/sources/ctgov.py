@@ -213,6 +213,9 @@ def _eligibility(builder: TextBuilder, module: Eligibility) -> None:
         builder.add_block(_PART_BLOCKS[part.kind], part.text, section, CRITERIA, label=part.side or None)
 
 
+RESULT = "RESULT"  # of a reference: the sponsor names it as a report of this trial; others are background, or found by a machine
+
+
 def _metadata(study: Study) -> Metadata:
     protocol = study.protocol_section
     identification, status, design = protocol.identification_module, protocol.status_module, protocol.design_module
@@ -222,6 +225,10 @@ def _metadata(study: Study) -> Metadata:
         identifiers.append(("org", clean(identification.org_study_id_info.id)))
     for other in identification.secondary_id_infos:
         identifiers += [found for found in registrations(other.id) if found[0] != "nct"]  # that of another record is none of its own
+    identifiers += [("nct_alias", alias.strip()) for alias in identification.nct_id_aliases if alias.strip()]
+    for reference in protocol.references_module.references if protocol.references_module else ():
+        if reference.type == RESULT and reference.pmid.strip().isdecimal():
+            identifiers.append(("result_pmid", reference.pmid.strip()))
     return Metadata(
         title=clean(study_title(identification)),
         year=_year(status),

@@ -42,6 +42,7 @@ class Identification(_Part, frozen=True):
     acronym: str = ""
     org_study_id_info: OrgId | None = None
     secondary_id_infos: tuple[SecondaryId, ...] = ()
+    nct_id_aliases: tuple[str, ...] = ()  # numbers under which the same trial was registered before
 
 
 class DateStruct(_Part, frozen=True):
@@ -141,6 +142,15 @@ class Eligibility(_Part, frozen=True):
     healthy_volunteers: bool | None = None
 
 
+class Reference(_Part, frozen=True):
+    pmid: str = ""
+    type: str = ""
+
+
+class References(_Part, frozen=True):
+    references: tuple[Reference, ...] = ()
+
+
 class Protocol(_Part, frozen=True):
     identification_module: Identification
     status_module: Status
@@ -151,6 +161,7 @@ class Protocol(_Part, frozen=True):
     arms_interventions_module: ArmsInterventions | None = None
     outcomes_module: PlannedOutcomes | None = None
     eligibility_module: Eligibility | None = None
+    references_module: References | None = None
 
 
 class Group(_Part, frozen=True):

@@ -41,7 +41,7 @@ _TABLE_PARTS = frozenset(
 )
 # Floats stand beside the text: they are read after the paragraph that holds them, so that its sentence stays whole.
 _GROUPS = frozenset({"fig-group", "table-wrap-group", "boxed-text"})
-_FLOATS = _GROUPS | {"fig", "table-wrap", "supplementary-material", "fn", "media"}
+_FLOATS = _GROUPS | {"fig", "table-wrap", "supplementary-material", "fn", "media", "chem-struct-wrap"}
 _FLOW = frozenset({"list", "def-list", "disp-quote", "statement", "verse-group", "speech", "disp-formula-group"})
 _BLOCKS = _FLOATS | _FLOW | {"p", "sec"}
 _IGNORED = frozenset(
@@ -99,6 +99,7 @@ class _Reader:
             "fig": self._caption,
             "supplementary-material": self._caption,
             "media": self._caption,
+            "chem-struct-wrap": self._caption,
             "table-wrap": self._table,
             "fn": self._footnote,
             "sub-article": self._sub_article,

@@ -13,6 +13,7 @@ from harness.journal.summary import MetricRow, Summary
 from harness.run.run import FinishedRun
 
 SHOWN_ROWS = 15
+ONE_REASON = ".one_reason"  # what others follow from stands in front of them
 # metric, what its tags or threshold must name, how it is shown
 HEADLINES: tuple[tuple[str, str, str], ...] = (
     ("documents_to_dossier", "", "documents to dossier"),
@@ -58,7 +59,8 @@ def _layers(summary: Summary, console: Console) -> Table:
 
 def _exceptions(summary: Summary, console: Console) -> None:
     """Every row that is not PASS, the worst first, bounded."""
-    rows = sorted((row for row in summary.rows if row.verdict is not Verdict.PASS), key=lambda row: row.verdict.badness)
+    found = (row for row in summary.rows if row.verdict is not Verdict.PASS)
+    rows = sorted(found, key=lambda row: (ONE_REASON not in row.check, row.verdict.badness))
     for row in rows[:SHOWN_ROWS]:
         text = console.verdict(row.verdict)
         text.append(f"  {clean(row.check)}: {one_line(row.value or '')} {one_line(row.reason or row.limit)}"[:400], style="default")

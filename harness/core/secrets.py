@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
+import json
+import re
+from collections.abc import Iterable
 from typing import NoReturn
+from urllib.parse import quote
 
 HIDDEN = "Secret(hidden)"
+REDACTED = "[redacted]"
+CUT_LEAST = 4  # characters of a secret at the end of a text that was cut off there
+_NAMES = r"(?:[\w.-]*(?:api[_-]?key|token|passw(?:or)?d|secret|credential|authorization|cookie|session)[\w.-]*|key)"
+_NAMED = re.compile(
+    rf"""(?P<name>["']?\b{_NAMES}["']?\s*[:=]\s*)(?P<value>"(?:[^"\\]|\\.)*"?|'[^']*'?|(?:(?:bearer|basic|digest)\s+)?[^\s,;&"'}}\]]+)""",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 
 
 class Secret:
@@ -43,3 +56,18 @@ class Secret:
 
     def __bool__(self) -> bool:
         return bool(self.reveal())
+
+
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
+    """``text`` without the known ``secrets`` (in any common encoding, cut off at the end too) and without what is named like one."""
+    for form in sorted({form for secret in secrets if secret for form in _forms(secret)}, key=len, reverse=True):
+        text = text.replace(form, REDACTED)
+        cut = next((size for size in range(len(form) - 1, CUT_LEAST - 1, -1) if text.endswith(form[:size])), 0)
+        text = text[: len(text) - cut] + REDACTED if cut else text
+    return _SCHEME.sub(rf"\1 {REDACTED}", _NAMED.sub(rf"\g<name>{REDACTED}", text))
+
+
+def _forms(secret: str) -> set[str]:
+    """What a secret looks like in what a server may send back."""
+    encoded = base64.b64encode(secret.encode()).decode()
+    return {secret, encoded, encoded.rstrip("="), quote(secret, safe=""), json.dumps(secret)[1:-1]}

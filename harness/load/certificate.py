@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 from harness.core.units import Duration
 from harness.core.verdict import Verdict
 from harness.journal.events import LoadFinished, LoadGenerator
+from harness.load.failures import causes
 from harness.run.protocols import CheckRow, RunView, trial_row
 from harness.scenario.catalogue import Need
 
 BAND_SHARE = 0.05
-CAUSES_SHOWN = 5
 OURS = "ours"  # the engine whose samples these are
 CANARY_SAMPLES_MIN = 200  # p95 needs 10/(1-0.95)
 CPU_SHARE_MAX = 0.9  # of a core: above it nobody knows what the generator would have sent
@@ -195,13 +195,3 @@ class BodiesChecker:
         if judged < samples.num_rows and verdict is not Verdict.PASS:
             said.append(f"of {samples.num_rows} requests: {causes(samples)}")
         return [trial_row(trial, layer, "bodies", verdict, f"{judged - bad} of {judged} bodies right", "all", "; ".join(said))]
-
-
-def causes(samples: Any) -> str:
-    """What became of requests that brought no good answer, by outcome and status, the commonest first: ``440 http_error (401)``."""
-    pairs = Counter(zip(samples["outcome"].to_pylist(), samples["status"].to_pylist(), strict=True))
-    failed = [(count, outcome, status) for (outcome, status), count in pairs.items() if outcome != "ok"]
-    ordered = sorted(failed, key=lambda one: (-one[0], str(one[1]), one[2] or 0))
-    shown = [f"{count} {outcome}" + (f" ({status})" if status else "") for count, outcome, status in ordered[:CAUSES_SHOWN]]
-    left = len(ordered) - len(shown)
-    return ", ".join([*shown, *([f"{left} further causes"] if left else [])])

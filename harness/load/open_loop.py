@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar
 
@@ -20,6 +21,7 @@ from harness.core.units import Duration
 from harness.journal.events import LoadFinished, LoadGenerator, LoadMixPlanned, LoadPlanned, LoadStopped, Window
 from harness.load.engine.fleet import LEAD_S, PROCESSES_MAX, CanaryServer, Fleet
 from harness.load.engine.plan import CONNECTIONS_MAX, MAX_ARRIVALS, CanaryPlan, EnginePlan, Said
+from harness.load.failures import failure_table
 from harness.load.requests import Address, PlannedRequest, RequestKind, local_address
 from harness.load.shape.most import most_arrivals
 from harness.load.shape.pieces import NS, Offsets
@@ -84,6 +86,7 @@ class OpenLoopDriver:
     parameters: ClassVar[type[msgspec.Struct]] = OpenLoop
     metrics: ClassVar[tuple[MetricSpec, ...]] = METRICS
     requires: ClassVar[frozenset[str]] = frozenset({"target"})
+    explains: ClassVar[str] = "failures"
 
     def run(self, context: StepContext, parameters: OpenLoop) -> None:
         """Raises ``UsageError`` for an unknown request kind, ``HarnessError`` when the engine did not finish its plan."""
@@ -141,6 +144,7 @@ def drive(context: StepContext, planned: Planned, until: Callable[[], str] = lam
             if fleet.stopped is not None:
                 context.journal.emit(_stopped_event(context, planned, fleet.stopped, said))
     _emit_finished(context, said)
+    _emit_failures(context, said)
     return said
 
 
@@ -251,3 +255,12 @@ def _emit_finished(context: StepContext, said: Sequence[Said]) -> None:
             detail=f"{len(said)} processes; {limited} rate-limited" if limited or len(said) > 1 else "",
         )
     )
+
+
+def _emit_failures(context: StepContext, said: Sequence[Said]) -> None:
+    """The table of failed requests, where there are any."""
+    counts: Counter[tuple[str, str, int]] = Counter()
+    for op, outcome, status, count in (kind for one in said for kind in one.failures):
+        counts[op, outcome, status] += count
+    if counts:
+        context.journal.emit(failure_table(context.trial, context.step, sum(one.intended for one in said), counts))

@@ -16,6 +16,7 @@ DRIVERS = {
 PROBES = {"attribution": "harness.load.attribution.check:AttributionProbe"}
 CHECKERS = {
     "certificate": "harness.load.certificate:CertificateChecker",
+    "failures": "harness.load.failures:FailuresChecker",
     "bodies": "harness.load.certificate:BodiesChecker",
     "knee": "harness.load.shape.knee_check:KneeChecker",
     "mix": "harness.load.shape.mix_check:MixChecker",

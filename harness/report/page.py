@@ -15,6 +15,7 @@ from harness.report.folder import RunFolder
 from harness.report.numbers import quantity, seconds
 
 SHOWN_EXCEPTIONS = 100
+ONE_REASON = ".one_reason"  # what others follow from stands in front of them
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def _is(metric: MetricRow, name: str, word: str) -> bool:
 def exceptions(summary: Summary) -> list[Row]:
     """Every row that is not PASS, the worst first; a test that only repeats the rows of its trial keeps its place behind them."""
     rows = (row for row in summary.rows if row.verdict is not Verdict.PASS)
-    return sorted(rows, key=lambda row: (row.verdict.badness, not row.trial))
+    return sorted(rows, key=lambda row: (ONE_REASON not in row.check, row.verdict.badness, not row.trial))
 
 
 def repeats(folder: RunFolder, summary: Summary) -> dict[str, str]:

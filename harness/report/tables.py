@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.core.clock import NS_PER_S
 from harness.core.text import one_line
@@ -16,6 +16,7 @@ from harness.journal.events import (
     FaultProof,
     FaultUndone,
     Histogram,
+    LoadFailure,
     Measured,
     OperationChecked,
     RecoveryObserved,
@@ -221,6 +222,20 @@ def tagged(tags: Mapping[str, str]) -> str:
 def series(folder: RunFolder) -> list[Series]:
     """Short time series of any wing, bounded."""
     return folder.of(Series)[:40]
+
+
+def first_failures(folder: RunFolder, trial: str) -> Iterator[Grid]:
+    """The first failed request of each kind of failure, with its answer."""
+    rows = {
+        (event.step, event.op, event.outcome, str(event.status or "–"), event.role): (event.cause, event.request, event.response)
+        for event in reversed(folder.of(LoadFailure, trial))
+    }
+    if rows:
+        columns = ("step", "op", "outcome", "status", "role", "cause", "request", "response")
+        note = "Cut short; keys, tokens and cookies are left out."
+        yield Grid(
+            "The first failed request of each kind", columns, tuple((*kind, *said) for kind, said in sorted(rows.items())), note=note
+        ).slim()
 
 
 def windows(folder: RunFolder, drawn: frozenset[str]) -> Grid | None:

@@ -113,7 +113,7 @@ def _view(run: RunFolder, summary: Summary, started: TrialStarted, found: Course
             for number, timeline in enumerate(drawn)
         ),
         tags=_tags(found),
-        tables=tuple(tables.shown(event) for event in run.of(Table, trial)),
+        tables=(*(tables.shown(event) for event in run.of(Table, trial)), *tables.first_failures(run, trial)),
         tracks=series if drawn else (),
     )
 

@@ -16,6 +16,7 @@ from harness.journal.summary import MetricRow, Summary
 from harness.run import rollup
 from harness.run.builtin import OUTCOMES, of_kind, trial_end
 from harness.run.protocols import CheckRow, MetricSpec, trial_row
+from harness.run.reasons import explain, with_reasons
 from harness.run.registry import Registry
 from harness.run.threshold_rows import check_threshold, is_latency, threshold_row
 from harness.run.view import FolderView
@@ -134,7 +135,9 @@ class TrialJudge:
         certificate = plan.uncertified or _uncertified([row for row in checks if row.voids == LATENCY])
         checks += self._undeclared_faults(plan)
         judged = [self._threshold(plan, use, certificate) for use in plan.thresholds]
-        rows = [*checks, *(row for one in judged for row in one.rows)]
+        explained = explain(self._view, self._registry, plan, self._trial, self._layer)
+        first = [self._placed(plan, dataclasses.replace(row, check=self._id(row.check)), ()) for row in explained.rows]
+        rows = [*first, *with_reasons([*checks, *(row for one in judged for row in one.rows)], plan, explained, first)]
         metrics = tuple(metric for one in judged for metric in one.metrics)
         return Judged(tuple(_broken(row, outcome, detail) for row in rows), metrics)
 

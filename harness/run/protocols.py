@@ -111,6 +111,8 @@ class Driver(Protocol):
     parameters: ClassVar[type[msgspec.Struct]]  # the scenario's `with:` is decoded into this, strictly
     metrics: ClassVar[tuple[MetricSpec, ...]]
     requires: ClassVar[frozenset[str]]  # capabilities, e.g. {"stack.owned"}
+    # a driver of requests also has `explains: ClassVar[str]`: the checker whose `explain(view, trial, layer) -> Explained`
+    # tells why they failed
     # a driver of faults also has `implies: ClassVar[tuple[str, ...]]`: the checkers that its first use brings with it
 
     def run(self, context: StepContext, parameters: Any) -> None:
@@ -141,6 +143,16 @@ class CheckRow:
     trial: str = ""
     optional: bool = True
     voids: str = ""  # "latency": while this row is not PASS, no time made from samples is believed
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Explained:
+    """Why requests of a trial failed, by step (the tag ``step`` of samples); those of ``whole`` for one reason each, told in ``rows``."""
+
+    rows: tuple[CheckRow, ...] = ()
+    whole: frozenset[str] = frozenset()
+    met: Mapping[str, str] = dataclasses.field(default_factory=dict)  # the other steps that met failures: what these were
+    looked_at: frozenset[str] = frozenset()
 
 
 def trial_row(trial: str, layer: str, name: str, verdict: Verdict, value: str = "", limit: str = "", reason: str = "") -> CheckRow:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from harness.journal.events.base import SCHEMA_VERSION, Event
 from harness.journal.events.comparison import ComparedFigure, ComparedRound, ComparedSide, ComparisonMade, Estimate, TrendChanged, TrendMade
-from harness.journal.events.load import KneeStep, LoadFinished, LoadGenerator, LoadMixPlanned, LoadPlanned, LoadStopped
+from harness.journal.events.load import KneeStep, LoadFailure, LoadFinished, LoadGenerator, LoadMixPlanned, LoadPlanned, LoadStopped
 from harness.journal.events.run import (
     DataSet,
     DataUsed,
@@ -78,6 +78,7 @@ __all__ = [
     "KneeStep",
     "LayerFinished",
     "LayerStarted",
+    "LoadFailure",
     "LoadFinished",
     "LoadGenerator",
     "LoadMixPlanned",

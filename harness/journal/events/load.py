@@ -99,3 +99,18 @@ class LoadGenerator(Event, frozen=True, kw_only=True):
     lag_p99_s: Annotated[float, doc("p99 of the schedule lag, s, as the process saw it; judged from the samples")]
     peak_rss_bytes: int
     realtime: Annotated[bool, doc("it had real-time priority: no ordinary process could keep it from its core")] = False
+
+
+class LoadFailure(Event, frozen=True, kw_only=True):
+    """The first failed request of one kind in a step, as one engine process saw it: cut short, and without keys, tokens and cookies."""
+
+    NAME: ClassVar[str] = "load.failure"
+    trial: TrialId
+    step: str
+    op: str
+    outcome: Annotated[str, doc("as in the stream `requests`")]
+    status: Annotated[int, doc("of the answer; 0 when there was none")]
+    role: Annotated[str, doc("whose key was sent; empty for none")]
+    cause: Annotated[str, doc("why there was no answer, as the operating system says it; empty where one came")] = ""
+    request: Annotated[str, doc("method, path, chosen headers, beginning of the body")]
+    response: Annotated[str, doc("status, chosen headers, beginning of the body; empty when none came")]

@@ -113,7 +113,9 @@ class Connection(asyncio.Protocol):
         elif status == request.expect_status and (request.any_length or self.length == request.expect_bytes):
             lane.record(index, self.sent_ns, self.first_ns, done_ns, self.length, status, 0)
         else:
-            lane.record(index, self.sent_ns, self.first_ns, done_ns, self.length, status, request.outcome(status, self.length))
+            outcome = request.outcome(status, self.length)
+            lane.record(index, self.sent_ns, self.first_ns, done_ns, self.length, status, outcome)
+            lane.failed(request, outcome, status, self.first_data, "")
         if self._keep_alive() and self.open:
             lane.free(self)
         else:

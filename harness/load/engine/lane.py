@@ -9,6 +9,7 @@ Time-outs are looked for a few dozen times a second over all connections: nothin
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,9 +19,18 @@ from harness.load.engine.verify import CENSORED, CONNECTION_ERROR, TIMEOUT, UNSE
 
 Record = Callable[[int, int, int, int, int, int, int], None]  # index, sent, first byte, done, length, status, outcome
 Read = Callable[[Connection, int, int, int, bytes], None]  # connection, index, done, status, body
+Failed = Callable[[Prepared, int, int, bytes, str], None]  # request, outcome, status, the answer's first data, cause
 CONNECT_AT_ONCE = 32  # connections being made at a time: what is freed meanwhile serves as well
 
 CLOSE_NS = 1_000_000_000  # for connections to be closed at the end
+
+
+CLOSED = "the connection was closed under the request"
+
+
+def _said(error: OSError) -> str:
+    """The reason of a failed connect in the system's words; those of several addresses tried are alike."""
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 class LaneLike(Protocol):
@@ -53,6 +63,7 @@ class Lane:
         record: Record,
         read: Read,
         make: Callable[[Lane], Connection] = Connection,
+        failed: Failed = lambda *_: None,
     ) -> None:
         self._address = address
         self._requests, self._choices = requests, choices
@@ -60,7 +71,7 @@ class Lane:
         self._timeout_ns = round(timeout_s * 1e9)
         self._connections_max = connections_max
         self._make = make
-        self.record, self.read = record, read
+        self.record, self.read, self.failed = record, read, failed
         self._idle: list[Connection] = []
         self._connections: set[Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
@@ -131,9 +142,9 @@ class Lane:
                 _, connection = await loop.create_connection(lambda: self._make(self), *self._address)
         except TimeoutError:
             return  # those that waited for it have timed out too
-        except OSError:
+        except OSError as error:
             if self._waiting:  # the oldest has waited for this
-                self._end(self._waiting.popleft()[0], CONNECTION_ERROR)
+                self._end(self._waiting.popleft()[0], CONNECTION_ERROR, _said(error))
             return
         self._connections.add(connection)
         self.connections_most = max(self.connections_most, len(self._connections))
@@ -156,9 +167,11 @@ class Lane:
             self.arrive(index)
         else:
             self.record(index, connection.sent_ns, connection.first_ns, 0, connection.length, 0, CONNECTION_ERROR)
+            self.failed(request, CONNECTION_ERROR, 0, connection.first_data, CLOSED)
 
-    def _end(self, index: int, outcome: int) -> None:
+    def _end(self, index: int, outcome: int, cause: str = "") -> None:
         self.record(index, 0, 0, 0, 0, 0, outcome)
+        self.failed(self._requests[self._choices[index % len(self._choices)]], outcome, 0, b"", cause)
 
     def sweep(self) -> None:
         """End what has been unanswered for too long. Its connection is given up, or a dead server would use them all up."""
@@ -173,6 +186,8 @@ class Lane:
     def _give_up(self, connection: Connection, outcome: int) -> None:
         index = connection.index
         self.record(index, connection.sent_ns, connection.first_ns, 0, connection.length, 0, outcome)
+        if connection.request is not None:
+            self.failed(connection.request, outcome, 0, connection.first_data, "")
         connection.close()
         connection.index = NOTHING
 
@@ -225,6 +240,8 @@ class ClosedLane(Lane):
 
     def _broken(self, connection: Connection, index: int) -> None:
         self.record(index, connection.sent_ns, connection.first_ns, 0, connection.length, 0, CONNECTION_ERROR)
+        if connection.request is not None:
+            self.failed(connection.request, CONNECTION_ERROR, 0, connection.first_data, CLOSED)
 
     @property
     def asked(self) -> int:

@@ -67,3 +67,4 @@ class Said(msgspec.Struct, frozen=True):
     lag_p99_s: float
     peak_rss_bytes: int
     realtime: bool  # no other process could keep it from the core
+    failures: tuple[tuple[str, str, int, int], ...] = ()  # operation, outcome, status, how many

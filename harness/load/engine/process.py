@@ -30,6 +30,7 @@ from harness.journal.hub import JournalClient
 from harness.journal.segments import REQUESTS, Emits, SegmentWriter
 from harness.load.attribution.pauses import write_pauses
 from harness.load.engine.connection import Connection
+from harness.load.engine.failures import FirstFailures
 from harness.load.engine.lane import ClosedLane, Lane, LaneLike
 from harness.load.engine.pace import Pacer, Stream
 from harness.load.engine.plan import CanaryPlan, EnginePlan, Said
@@ -70,6 +71,7 @@ class Engine:
         self._columns = Columns(plan, self._arrivals)
         self._recorder = Recorder(self._columns, SegmentWriter("requests", REQUESTS, Path(plan.run_folder), emitter, trial=plan.trial))
         self._side = SideStreams(plan, emitter)
+        self._failures = FirstFailures(plan, tuple(keys.values()))
         self._identify = identifier(plan.step, plan.worker, plan.workers)
         self._prepared = prepare(
             plan.kinds,
@@ -122,6 +124,7 @@ class Engine:
             record=self._recorder.row,
             read=self._read,
             make=make,
+            failed=self._failures.see,
         )
 
     def _intended_ns(self, index: int) -> int:
@@ -133,6 +136,8 @@ class Engine:
         assert request is not None
         outcome = request.outcome(status, connection.length, body)
         self._recorder.row(index, connection.sent_ns, connection.first_ns, done_ns, connection.length, status, outcome)
+        if outcome:
+            self._failures.see(request, outcome, status, connection.first_data, "")
         if request.keep:
             self._side.answer(
                 {
@@ -218,6 +223,8 @@ class Engine:
         if self._canary is not None:
             self._canary.recorder.close()
         self._emit_histograms(totals)
+        for failure in self._failures.events():
+            self._emitter.emit(failure)
         plan, watch, lane = self._plan, self._watch, self._lane
         write_pauses(Path(plan.run_folder), plan.trial, self._emitter, plan.worker, watch.pauses)
         return Said(
@@ -236,6 +243,7 @@ class Engine:
             lag_p99_s=totals.lag.quantile_ns(Fraction(99, 100)) / 1e9 if len(totals.lag) else 0.0,
             peak_rss_bytes=peak_rss_bytes(),
             realtime=is_realtime(),
+            failures=tuple((*kind, count) for kind, count in sorted(totals.failures.items())),
         )
 
     def _emit_histograms(self, totals: Totals) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,12 @@ class Arrivals:
 class Totals:
     """What the rows add up to; filled by the writing thread, read after ``close``."""
 
-    __slots__ = ("completed", "lag", "rate_limited", "response", "rows", "sent", "service")
+    __slots__ = ("completed", "failures", "lag", "rate_limited", "response", "rows", "sent", "service")
 
     def __init__(self) -> None:
         self.rows = self.sent = self.completed = self.rate_limited = 0
         self.lag = LatencyHistogram()
+        self.failures: Counter[tuple[str, str, int]] = Counter()  # by operation, outcome, status
         self.response: dict[str, LatencyHistogram] = {}
         self.service: dict[str, LatencyHistogram] = {}
 
@@ -142,6 +144,7 @@ class Columns:
         intended = sent if self._closed else self._start_ns + self._arrivals.offsets_ns[index]
         outcome, op = rows["outcome"].astype(np.int32), self._op_of[chosen]
         self._count(intended, sent, done, outcome, op)
+        self._count_failures(op, outcome, rows["status"])
         columns = [
             pa.DictionaryArray.from_arrays(op, self._ops),
             pa.DictionaryArray.from_arrays(np.zeros(len(rows), dtype=np.int32), self._step),
@@ -172,6 +175,13 @@ class Columns:
             never = int(np.count_nonzero(steady & mine & (outcome != OK)))
             totals.response.setdefault(name, LatencyHistogram()).record((done - intended)[good & mine], never)
             totals.service.setdefault(name, LatencyHistogram()).record((done - sent)[good & mine], never)
+
+    def _count_failures(self, op: npt.NDArray[np.int32], outcome: npt.NDArray[np.int32], status: npt.NDArray[np.uint16]) -> None:
+        failed = outcome != OK
+        if failed.any():
+            kinds, counts = np.unique(np.stack([op[failed], outcome[failed], status[failed].astype(np.int32)]), axis=1, return_counts=True)
+            for (one, what, code), count in zip(kinds.T.tolist(), counts.tolist(), strict=True):
+                self.totals.failures[self._ops[one].as_py(), OUTCOMES[what], code] += count
 
     def _ids(self, index: Ints, named: npt.NDArray[np.bool_]) -> pa.Array:
         """Ids of 24 characters each, written digit by digit over the whole column."""

@@ -26,6 +26,9 @@ _ANSWERS = {
     "": (200, b'{"results": [1]}'),
     "500": (500, b"{}"),
     "429": (429, b"{}"),
+    "401": (401, b'{"detail": "refused"}'),
+    "403": (403, b"{}"),
+    "503": (503, b"{}"),
     "empty": (200, b'{"results": []}'),
     "not json": (200, b"<html>"),
 }
@@ -66,6 +69,12 @@ class _Scripted(asyncio.Protocol):
         if self._transport.is_closing():
             return
         status, body = _ANSWERS.get(action, _ANSWERS[""])
+        if action == "echo":  # a careless service: what was asked, keys and all, in its answer
+            echoed = self._server.heads[-1] + b" echoed " * 100
+            self._transport.write(
+                b"HTTP/1.1 500 X\r\nSet-Cookie: s=crumbs-of-a-session\r\nContent-Length: %d\r\n\r\n%s" % (len(echoed), echoed)
+            )
+            return
         self._transport.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body))
         self._server.written_ns[index] = time.monotonic_ns()
 

@@ -23,7 +23,7 @@ from harness.load.engine.fleet import LEAD_S, PROCESSES_MAX, CanaryServer, Fleet
 from harness.load.engine.plan import CONNECTIONS_MAX, MAX_ARRIVALS, CanaryPlan, EnginePlan, Said
 from harness.load.failures import failure_table
 from harness.load.requests import Address, PlannedRequest, RequestKind, local_address
-from harness.load.shape.most import most_arrivals
+from harness.load.shape.most import enough, most_arrivals
 from harness.load.shape.pieces import NS, Offsets
 from harness.load.shape.plan import Arrivals, load_plan
 from harness.run.protocols import MetricSpec, StepContext
@@ -97,6 +97,10 @@ class OpenLoopDriver:
     def most(self, parameters: OpenLoop, span_s: tuple[float, float] | None, window_s: float | None) -> int | None:
         """At most how many requests will be planned there (of all operations of a mix together)."""
         return most_arrivals(parameters, span_s, window_s)
+
+    def enough(self, parameters: OpenLoop, needed: int, span_s: tuple[float, float] | None, window_s: float | None) -> str:
+        """What to write in `with:` for that many."""
+        return enough(parameters, needed, span_s, window_s)
 
     def rehearse(self, rehearsal: Rehearsal, parameters: OpenLoop) -> StepTimeline:
         """What ``run`` would send with that seed."""

@@ -153,17 +153,21 @@ class Registry:
             where = f" every {threshold.window}" if threshold.window else f" in {threshold.phase}" if threshold.phase else ""
             raise UsageError(
                 f"this can never be proven: it needs {needed} samples{where}, the plan brings at most {known}",
-                remedy=f"rate × time must be {needed / max(known, 1):.2g} times as much, or set a limit that fewer samples can show",
+                remedy=f"{self._enough(sources, threshold, needed, known)}, or set a limit that fewer samples can show",
             )
+
+    def _enough(self, sources: Sequence[Stretch], threshold: Threshold, needed: int, known: int) -> str:
+        """A ready number where one step brings all the samples and its driver can say it."""
+        told = getattr(self.driver(sources[0].driver), "enough", None) if len(sources) == 1 else None
+        words = "" if told is None else cast("str", told(sources[0].parameters, needed, *_bounds(sources[0], threshold)))
+        return f"`{words}` would do" if words else f"rate × time must be {needed / max(known, 1):.2g} times as much"
 
     def _samples(self, driver: str, spec: MetricSpec) -> bool:
         return any(one.name == spec.name and one.source == spec.source for one in self.driver(driver).metrics)
 
     def _most(self, stretch: Stretch, threshold: Threshold) -> int | None:
-        window_s = None if threshold.window is None else threshold.window.seconds
-        span_s = stretch.phases.get(threshold.phase) if threshold.phase else None
         most = getattr(self.driver(stretch.driver), "most", None)
-        return None if most is None else cast("int | None", most(stretch.parameters, span_s, window_s))
+        return None if most is None else cast("int | None", most(stretch.parameters, *_bounds(stretch, threshold)))
 
     def implied(self, steps: Mapping[str, str], expressions: Sequence[str]) -> Implied:
         """The checks that drivers declare (``implies``) and that metrics need (``vouched_by``)."""
@@ -219,6 +223,12 @@ class Registry:
         except Exception as error:  # whatever a foreign module does when imported
             message = f"{reference.kind} {reference.name!r} of {origin.provider} ({origin.target}) cannot be loaded"
             raise RegistryError(f"{message}: {type(error).__name__}: {error}") from error
+
+
+def _bounds(stretch: Stretch, threshold: Threshold) -> tuple[tuple[float, float] | None, float | None]:
+    """The part of the step that the limit is about, and the length of its windows; s."""
+    span_s = stretch.phases.get(threshold.phase) if threshold.phase else None
+    return span_s, None if threshold.window is None else threshold.window.seconds
 
 
 def _limits_s(thresholds: Sequence[Threshold]) -> tuple[float, ...]:

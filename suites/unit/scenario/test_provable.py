@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +49,10 @@ def test_a_limit_that_needs_more_samples_than_the_plan_has_is_refused(expression
     with pytest.raises(UsageError, match=r"can never be proven: it needs \d+ samples") as caught:
         load(expression, with_)
     assert (caught.value.file, caught.value.line) == ("s.yaml", 8)
-    assert "times as much" in caught.value.remedy
+    numbers = re.findall(r"(rate|duration): (\d+ /?s)", caught.value.remedy)
+    assert numbers or "times as much" in caught.value.remedy
+    for name, number in numbers:  # what the remedy says would do does
+        load(expression, re.sub(rf"\b{name}: [^,]+", f"{name}: {number}", with_))
 
 
 @pytest.mark.parametrize(
@@ -73,3 +78,26 @@ def test_the_defaults_of_the_generic_suites_can_pass(written: Callable[[Mapping[
     """Nothing given but a request and a service."""
     text = written(TABLES)
     parse_scenario(text.encode(), "harness.toml", Registry.discover())
+
+
+WRITTEN = re.compile(r"""expr: *["']([^"']+)["']""")
+PAGES = (Path("README.md"), *sorted(Path("docs").glob("*.md")), *sorted(Path("examples").rglob("*.md")))
+
+
+def test_no_page_shows_a_scenario_with_a_limit_that_can_never_pass() -> None:
+    """Each whole scenario in a page is loaded; the settings a page names as defaults are those of the test above."""
+    for page in PAGES:
+        for text in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+            if WRITTEN.search(text):
+                parse_scenario(text.encode(), str(page), Registry.discover())
+
+
+def test_the_settings_of_the_example_can_pass() -> None:
+    """As they are shipped, with the defaults that the page tells for what is left out."""
+    settings = tomllib.loads(Path("examples/foreign/harness.toml").read_text())
+    assert "load" in settings
+    for written in (load_scenario_text, kill_scenario_text):
+        parse_scenario(written(settings).encode(), "harness.toml", Registry.discover())
+    shown = re.search(r"`errors` \|.*\| `(.*)` \|\n\| `p95` \|.*\| `(.*)` \|", Path("docs/foreign-system.md").read_text())
+    assert shown is not None
+    assert all(limit in load_scenario_text(TABLES) for limit in shown.groups())

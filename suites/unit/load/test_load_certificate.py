@@ -194,4 +194,4 @@ def test_errors_are_told_by_outcome_and_status_where_no_body_was_judged(place: A
         "requests", [*requests(count=3, outcome="timeout", status=0, done_ns=None), *requests(count=37, outcome="http_error", status=403)]
     )
     row = BodiesChecker().check(place.view(), "t", "load", Bodies(step="load"))[0]
-    assert row.reason == "no body was judged; of 40 requests: 37 http_error (403), 3 timeout"
+    assert row.reason == "no body was judged; of 40 requests: 37 × 403 Forbidden, 3 × timeout"

@@ -109,6 +109,8 @@ class SseConnection(Connection):
         else:
             outcome = request.outcome(status, self.length) if self._at_ns else BAD_BODY
             self._lane.record(index, self.sent_ns, self.first_ns, done_ns, self.length, status, outcome)
+            if outcome:
+                self._lane.failed(request, outcome, status, self.first_data, "")
         self._side.events(request.kind.op, self._identify(index).decode(), self._at_ns)
 
 

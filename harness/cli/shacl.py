@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -96,5 +97,14 @@ def _print(report: ShaclReport, verdict: Verdict) -> None:
         console.print(note, markup=False)
     counted = "" if report.triples is None else f"{report.triples} triples, "
     nothing = len(report.unseen) + len(report.idle)
-    console.print(f"{counted}{report.violation_count} results, {nothing} shapes that judged nothing, by {report.validator}:", end=" ")
+    console.print(f"{counted}{_found(report)}, {nothing} shapes that judged nothing, by {report.validator}:", end=" ")
     console.print(Text(str(verdict), style=STYLES[verdict]))
+
+
+def _found(report: ShaclReport) -> str:
+    """``2 violations, 1 warnings``: how many results of each severity; violations are named also where there are none."""
+    count = Counter(dict.fromkeys(SEVERITIES[-1:], 0))
+    for shape in report.shapes:
+        for severity, results in shape.severities:
+            count[severity if severity in SEVERITIES else SEVERITIES[-1]] += results
+    return ", ".join(f"{count[name]} {name.lower()}s" for name in reversed(SEVERITIES) if name in count)

@@ -32,7 +32,8 @@ class Ending:
     """Whether and when this process was asked to end. One a process: signals are a process's too."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self._asked = False
+        self._wake = -1  # what the handler writes to: it may hold no lock, for it can interrupt itself and whoever holds one
         self._last = 0.0
         self._noticed = False
         self._taken_by = 0  # the thread that ends the process in place of the main one
@@ -44,7 +45,7 @@ class Ending:
 
     @property
     def requested(self) -> bool:
-        return self._asked.is_set()
+        return self._asked
 
     def check(self) -> None:
         """Raise ``KeyboardInterrupt`` where something new would be started though the process is to end."""
@@ -101,22 +102,33 @@ class Ending:
         for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._old[number] = signal.signal(number, self._handle)
+        asleep, self._wake = os.pipe()
+        threading.Thread(target=self._watch, args=(asleep,), name="ending-watch", daemon=True).start()
 
     def _uninstall(self) -> None:
         for number, old in self._old.items():
             signal.signal(number, old)  # type: ignore[arg-type]  # what signal() itself returned
         self._old = {}
-        self._asked.clear()
-        self._noticed = False
+        self._asked = self._noticed = False
+        if self._wake >= 0:
+            os.close(self._wake)  # the watch ends with it
+            self._wake = -1
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        first = not self._asked.is_set()
+        """Plain assignments and one system call: two signals at the same moment nest here."""
+        first = not self._asked
+        self._asked = True
         self._last = time.monotonic()
-        self._asked.set()
         if first:
-            for work, name in ((self._take_over, "ending-by-force"), (self._give_up, "ending-limit")):
-                threading.Thread(target=work, name=name, daemon=True).start()
+            os.write(self._wake, b"!")
             raise KeyboardInterrupt
+
+    def _watch(self, asleep: int) -> None:
+        """Sleeps until the first signal, or until nobody listens any more."""
+        while os.read(asleep, 1):
+            threading.Thread(target=self._take_over, name="ending-by-force", daemon=True).start()
+            self._give_up()
+        os.close(asleep)
 
     def _take_over(self) -> None:
         until = time.monotonic() + LEAVE_S

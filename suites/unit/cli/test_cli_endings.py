@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,35 @@ def test_a_late_signal_is_only_counted(foreign: Any) -> None:
         _, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err.decode()) == (130, False)
     assert foreign.harness("recheck", "reports/latest")[0] == 0
+
+
+BURST = """
+import os, signal, sys, threading, time
+from harness.core.ending import ENDING
+numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+def burst():
+    for _ in range(200):
+        for number in numbers:
+            os.kill(os.getpid(), number)
+with ENDING.listening(exit_code=7):
+    try:
+        threading.Thread(target=burst, daemon=True).start()
+        lock = threading.Lock()
+        while True:
+            with lock, threading.Condition():
+                threading.Event().wait(0.0001)
+    except KeyboardInterrupt:
+        ENDING.notice()
+        print("asked", ENDING.requested, flush=True)
+        os._exit(0)
+"""
+
+
+def test_signals_that_interrupt_each_other_hang_nothing() -> None:
+    """Hundreds of signals in one burst, some inside the handler of another: the main thread gets one exception and goes on."""
+    for _ in range(5):
+        done = subprocess.run([sys.executable, "-c", BURST], capture_output=True, text=True, timeout=30, check=False)
+        assert (done.returncode, done.stdout) == (0, "asked True\n"), done.stderr
 
 
 def test_a_killed_run_gets_its_report(foreign: Any) -> None:

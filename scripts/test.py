@@ -3,16 +3,19 @@
 ``--static`` stops before pytest. Extra arguments go to pytest. Every stage runs even when an earlier one failed, so that one
 run shows everything that is wrong; the exit code is 1 when any failed.
 
-The tests run as two sessions beside each other: what only computes, at a lower priority, and what starts processes or measures time.
+The tests run as three sessions beside each other, for most of them wait: what only computes and what drives commands, both at a lower
+priority, and what starts stacks or measures time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -25,12 +28,15 @@ STATIC = (
     ("types", [str(BIN / "mypy")]),
     ("import rules", [str(BIN / "lint-imports"), "--no-cache"]),
 )
-# Tests that only compute: none waits, measures time or starts a stack. Everything else is in the other session.
-COMPUTING = (
-    *("briefing", "chunking", "core", "ctgov", "extraction", "gate", "gateway", "graph", "journal", "models", "report"),
-    *("retrieval", "retrieval_wing", "scenario", "shacl", "sources", "steps", "thresholds", "traceability", "versions"),
-    *("load/budget", "load/compare", "load/soak", "load/shape"),
-)
+# Sessions beside the one of all other tests. None of these measures time.
+BESIDE: dict[str, tuple[str, ...]] = {
+    "computing": (
+        *("briefing", "chunking", "core", "ctgov", "extraction", "gate", "gateway", "graph", "journal", "models", "relations", "report"),
+        *("retrieval", "retrieval_wing", "scenario", "shacl", "sources", "steps", "thresholds", "traceability", "versions"),
+        *("load/budget", "load/compare", "load/soak", "load/shape"),
+    ),
+    "commands": ("acceptance", "bars", "cli", "contract", "plugin", "scripts"),
+}
 UNIT = "suites/unit"
 NICER = 5
 
@@ -70,35 +76,45 @@ def selected(extra: list[str]) -> bool:
 
 
 def everything() -> bool:
-    """Both sessions, then coverage of both together."""
+    """All sessions, then coverage of them together."""
     started = time.monotonic()
-    computing = [f"{UNIT}/{name}" for name in COMPUTING]
-    others = [UNIT, *(f"--ignore={folder}" for folder in computing)]
+    folders = {name: [f"{UNIT}/{folder}" for folder in found] for name, found in BESIDE.items()}
+    others = [UNIT, *(f"--ignore={folder}" for found in folders.values() for folder in found)]
+    with contextlib.ExitStack() as ending:
+        beside = [ending.enter_context(session(name, found)) for name, found in folders.items()]
+        code = subprocess.run(pytest_command(others), cwd=PROJECT, env=environment(".coverage.others"), check=False).returncode
+        for process in beside:
+            code = process.wait() or code
+    return told("tests", code or coverage(), started)
+
+
+@contextlib.contextmanager
+def session(name: str, folders: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A session that goes on meanwhile; what it said is printed at its end."""
     with tempfile.TemporaryFile() as said:
-        beside = subprocess.Popen(
-            pytest_command(computing),
+        process = subprocess.Popen(
+            pytest_command(folders),
             cwd=PROJECT,
-            env=environment(".coverage.computing"),
+            env=environment(f".coverage.{name}"),
             stdout=said,
             stderr=said,
             preexec_fn=lambda: os.nice(NICER),  # noqa: PLW1509 - one thread, and os.nice needs no lock
         )
         try:
-            code = subprocess.run(pytest_command(others), cwd=PROJECT, env=environment(".coverage.others"), check=False).returncode
-            code = beside.wait() or code
+            yield process
         finally:
-            beside.kill()  # harmless once it has ended
-            beside.wait()
-        said.seek(0)
-        sys.stdout.flush()
-        sys.stdout.buffer.write(said.read())
-    return told("tests", code or coverage(), started)
+            process.kill()  # harmless once it has ended
+            process.wait()
+            said.seek(0)
+            print(f"test: the session {name!r}:", flush=True)
+            sys.stdout.buffer.write(said.read())
+            sys.stdout.flush()
 
 
 def coverage() -> int:
-    """The exit code of the floor over both sessions."""
+    """The exit code of the floor over all sessions."""
     for command in (
-        ["combine", "--quiet", ".coverage.computing", ".coverage.others"],
+        ["combine", "--quiet", *(f".coverage.{name}" for name in (*BESIDE, "others"))],
         ["report", "--skip-covered", f"--fail-under={COVERAGE_FLOOR_PERCENT}", "--format=total"],
     ):
         code = subprocess.run([str(BIN / "python"), "-m", "coverage", *command], cwd=PROJECT, env=environment(), check=False).returncode

@@ -16,14 +16,13 @@ from typing import TypeVar
 import msgspec
 
 from system.evidence.ir import Document, Source
-from system.evidence.sources.dois import work_and_version
+from system.evidence.sources.dois import bare, work_and_version
 from system.evidence.sources.registrations import SCHEMES as REGISTRIES
 from system.evidence.sources.registrations import normal_registration
 
 Identifier = tuple[str, str]  # (scheme, value in its normal form)
 _T = TypeVar("_T", bound=Hashable)
 
-_DOI_PREFIX = re.compile(r"^(?:(?:https?:)?//)?(?:(?:dx|www)\.)?doi\.org/|^(?:info:)?doi[:/]\s*", re.IGNORECASE)
 _SYNTHESIS_TYPE = re.compile(r"review|meta-?\s?analysis|guideline", re.IGNORECASE)
 _SYNTHESIS_TITLE = re.compile(
     r"\b(?:systematic(?:ally)?\s+review|meta[\s-]?analys[ei]s|pooled\s+analys[ei]s|umbrella\s+review)\b", re.IGNORECASE
@@ -175,7 +174,7 @@ def normal_identifier(scheme: str, value: str) -> str:
     """One form of a publication id: DOIs in lower case without address and version, ``PMC123``, ``123``; "" where it is none."""
     plain = "".join(value.split())
     if scheme == "doi":
-        doi, _ = work_and_version(_DOI_PREFIX.sub("", plain).rstrip(".,;)"))
+        doi, _ = work_and_version(bare(plain))
         return doi if doi.startswith("10.") else ""
     found = re.fullmatch(
         r"(?:pmc(?:id)?:?)?(?:pmc)?0*(\d+)(?:\.\d+)?" if scheme == "pmcid" else r"(?:pmid:?)?0*(\d+)(?:\.\d+)?", plain, re.IGNORECASE

@@ -72,6 +72,11 @@ NEWER = {
         article({"doi": "10.21203/rs.3.rs-730011/v1"}),
         article({"doi": "10.21203/rs.3.rs-730011/v2"}),
     ),
+    "article, a PMC id with its second version": (
+        Source.JATS,
+        article({"doi": "https://doi.org/10.5555/Late.1"}, version=number("1")),
+        article({"doi": "10.5555/late.1", **PMC}, version=number("2")),
+    ),
     "article, version behind its PMC id": (Source.JATS, article({"pmc": "PMC7300011.1"}), article({"pmc": "PMC7300011.2"})),
     "article, version of its DOI under one PMC id": (
         Source.JATS,

@@ -15,6 +15,7 @@ _VERSIONED: Final = re.compile(
     r"|(?P<open>10\.(?:12688|3310|21956)/[a-z0-9]+\.\d+|10\.7554/elife\.\d+)\.(?P<v3>\d{1,3})",
     re.IGNORECASE,
 )
+_ADDRESS: Final = re.compile(r"^(?:(?:https?:)?//)?(?:(?:dx|www)\.)?doi\.org/|^(?:info:)?doi[:/]\s*", re.IGNORECASE)
 
 
 def work_and_version(doi: str) -> tuple[str, str]:
@@ -23,3 +24,8 @@ def work_and_version(doi: str) -> tuple[str, str]:
     if found is None:
         return doi.lower(), ""
     return (found["slash"] or found["server"] or found["open"]).lower(), found["v1"] or found["v2"] or found["v3"]
+
+
+def bare(text: str) -> str:
+    """A DOI in lower case without its address or prefix, blanks and final punctuation."""
+    return _ADDRESS.sub("", "".join(text.split())).rstrip(".,;)").lower()

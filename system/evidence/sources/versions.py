@@ -6,7 +6,7 @@ point, a missing part before any other. A date that is not given to the day coun
 | source | series | rank |
 |---|---|---|
 | ctgov | NCT number | last update posted, last update submitted, the registry's data version |
-| jats | PMC id, else DOI, else PubMed id, each without its version | number of the version, its stage (draft … corrected), latest date |
+| jats | DOI, else PMC id, else PubMed id, each without its version | number of the version, its stage (draft … corrected), latest date |
 | pubmed | PMID | number of the version, date revised |
 | spl | set id | version number, effective time |
 
@@ -23,7 +23,7 @@ import msgspec
 
 from system.evidence.ir import Source
 from system.evidence.sources import jats_front, pubmed, spl
-from system.evidence.sources.dois import work_and_version
+from system.evidence.sources.dois import bare, work_and_version
 from system.evidence.sources.xml import Element, attribute, descendants, first, local
 from system.platform.errors import PlatformError
 from system.platform.lineage import Lineage
@@ -98,12 +98,23 @@ def _article(native_id: str, raw: bytes) -> _Read:
     article = jats_front.read_article(raw)[0]
     meta = first(article, "front/article-meta")
     work, behind = _versionless(native_id)
+    work = _doi(meta) or work  # a preprint may get its PMC id with a later version
     named = [_text(node) for node in descendants(meta, "article-version")] if meta is not None else []
     numbers = [found.group(1) for text in named if (found := _NUMBER.fullmatch(text))]
     stage = max((_STAGES.get(text.casefold(), 0) for text in named), default=0)
     behind = behind or max(_behind_ids(meta), key=int, default="") if meta is not None else behind
     number = max(map(_padded, [*numbers, *([behind] if behind else [])]), default="")
     return work, (number, str(stage or ""), max(_article_dates(meta), default=""))
+
+
+def _doi(meta: Element | None) -> str:
+    """The article's DOI without address and version; empty where it has none, or several."""
+    found = {
+        work_and_version(bare(_text(node)))[0]
+        for node in (meta if meta is not None else ())
+        if local(node) == "article-id" and attribute(node, "pub-id-type") == "doi"
+    }
+    return next(iter(found)) if len(found) == 1 else ""
 
 
 def _behind_ids(meta: Element) -> Iterator[str]:

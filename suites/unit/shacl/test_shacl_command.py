@@ -37,11 +37,11 @@ SIZE = "k:S sh:targetSubjectsOf k:size ; sh:property [ sh:path k:size ; "
 @pytest.mark.parametrize(
     ("shapes", "data", "name", "code", "words"),
     [
-        (VALVE + BORE, NAMED, "d.nq", 1, "1 results"),
-        (VALVE + BORE, "k:g { k:v7 a k:valve . }", "d.trig", 1, "1 results"),
-        ("k:valve a <http://www.w3.org/2002/07/owl#Class> ; " + BORE, BARE, "d.ttl", 1, "1 results"),
-        ("k:Kind rdfs:subClassOf rdfs:Class . k:valve a k:Kind , sh:NodeShape ; " + BORE, BARE, "d.ttl", 1, "1 results"),
-        (VALVE + "sh:node k:In . k:In " + BORE, BARE, "d.ttl", 1, "1 results"),
+        (VALVE + BORE, NAMED, "d.nq", 1, "1 violations"),
+        (VALVE + BORE, "k:g { k:v7 a k:valve . }", "d.trig", 1, "1 violations"),
+        ("k:valve a <http://www.w3.org/2002/07/owl#Class> ; " + BORE, BARE, "d.ttl", 1, "1 violations"),
+        ("k:Kind rdfs:subClassOf rdfs:Class . k:valve a k:Kind , sh:NodeShape ; " + BORE, BARE, "d.ttl", 1, "1 violations"),
+        (VALVE + "sh:node k:In . k:In " + BORE, BARE, "d.ttl", 1, "1 violations"),
         (VALVE + "sh:deactivated true ; " + BORE, BARE, "d.ttl", 4, "Valve: it is deactivated"),
         (
             VALVE + "sh:property [ sh:path k:bore ; sh:minCount 1 ; sh:deactivated true ] .",
@@ -54,10 +54,10 @@ SIZE = "k:S sh:targetSubjectsOf k:size ; sh:property [ sh:path k:size ; "
         ("k:Valve a sh:NodeShape ; " + BORE + OTHER, BARE, "d.ttl", 4, "Valve: it has no target"),
         (VALVE + "sh:js [ sh:jsFunctionName 'f' ] .", BARE, "d.ttl", 4, "Valve: sh:js is not evaluated"),
         ("k:Valve sh:target [ sh:select 'SELECT ?this {}' ] ; " + BORE + OTHER, BARE, "d.ttl", 4, "sh:target is not evaluated"),
-        (SIZE + 'sh:pattern "^00" ] .', 'k:v k:size "0042"^^xsd:integer .', "d.ttl", 0, "0 results"),
-        (SIZE + "sh:hasValue false ] .", 'k:v k:size "0"^^xsd:boolean .', "d.ttl", 1, "1 results"),
-        (SIZE + "sh:hasValue false ] .", 'k:v k:size "no"^^xsd:boolean .', "d.ttl", 1, "1 results"),
-        (SIZE + "sh:in ( 42 ) ] .", "k:v k:size 0042 .", "d.ttl", 1, "1 results"),
+        (SIZE + 'sh:pattern "^00" ] .', 'k:v k:size "0042"^^xsd:integer .', "d.ttl", 0, "0 violations"),
+        (SIZE + "sh:hasValue false ] .", 'k:v k:size "0"^^xsd:boolean .', "d.ttl", 1, "1 violations"),
+        (SIZE + "sh:hasValue false ] .", 'k:v k:size "no"^^xsd:boolean .', "d.ttl", 1, "1 violations"),
+        (SIZE + "sh:in ( 42 ) ] .", "k:v k:size 0042 .", "d.ttl", 1, "1 violations"),
     ],
 )
 def test_each_kind_of_fault_ends_with_the_right_code_and_says_why(

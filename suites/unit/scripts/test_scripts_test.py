@@ -98,13 +98,13 @@ def test_the_ci_script_is_whole_and_may_be_run() -> None:
 
 
 def test_every_step_of_ci_has_a_bound_within_its_budget() -> None:
-    """Set-up, tests, verify: each runs under ``timeout`` with the minutes of DESIGN §14 at most."""
+    """Set-up, tests, verify: each runs under ``timeout``; a bound ends what hangs, it is not the time that the step should take."""
     assert "timeout --signal=INT --kill-after=" in CI
     bounds = {name.strip('"'): int(seconds) for seconds, name in re.findall(r'^\s*step (\d+) ("[^"]+"|\w+)', CI, re.MULTILINE)}
     assert bounds.keys() >= {"setup", "test", "verify --full"}
-    assert bounds["test"] <= 15 * 60
-    assert bounds["verify --full"] <= 15 * 60
-    assert sum(bounds.values()) <= 85 * 60
+    assert bounds["test"] <= 25 * 60
+    assert bounds["verify --full"] <= 25 * 60
+    assert sum(bounds.values()) <= 75 * 60
 
 
 def test_ci_calls_only_modules_that_there_are() -> None:
